@@ -1,0 +1,40 @@
+# One verb per thing a reader wants. Every recipe is what you would type yourself; on Windows,
+# read .venv/bin as .venv\Scripts.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+RUN := $(PY) -m
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test lab lint figures calibrate
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+venv: $(INSTALLED)  ## make .venv with everything in it (the others do it when it is missing)
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	python3 -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(INSTALLED)
+
+run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
+	$(RUN) nbconvert --to notebook --execute EXP_MSA.ipynb --output-dir build \
+		--CoalesceStreamsPreprocessor.enabled=True --ExecutePreprocessor.record_timing=False
+	$(RUN) nbconvert --to msa_lab.page.OfflineHTMLExporter build/EXP_MSA.ipynb
+
+test: venv  ## run the test suite
+	$(RUN) pytest
+
+lab: venv  ## open the notebook in JupyterLab
+	$(RUN) jupyterlab EXP_MSA.ipynb
+
+lint: venv  ## check style
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+figures: venv  ## draw images/ again
+	$(PY) images/draw_framework.py
+
+calibrate: venv  ## measure the stand-in data against their targets
+	$(RUN) benchmarks.calibrate

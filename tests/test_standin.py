@@ -1,0 +1,249 @@
+"""The stand-in: the real file's format, the story behind it, and where it is written.
+
+What only a training can measure stands in `make calibrate`; here is what holds by construction.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from msa_lab import words
+from msa_lab.data import SPLITS, load_split, read_pickle
+from msa_lab.standin import (
+    STANDIN_PATH,
+    Settings,
+    World,
+    describe,
+    ensure_data,
+    make_standin,
+    write_standin,
+)
+
+TINY = dict(videos=(3, 2, 2), utterances=(20, 8, 9))
+
+
+@pytest.fixture(scope='module')
+def full():
+    """The stand-in at its real size, once."""
+    return make_standin()
+
+
+def joined(content, field):
+    return np.concatenate([np.asarray(content[split][field]) for split in SPLITS])
+
+
+def test_format_is_that_of_the_real_file():
+    content = make_standin(**TINY)
+    assert list(content) == ['train', 'valid', 'test']
+    for fields, n in zip(content.values(), (20, 8, 9), strict=True):
+        assert fields['vision'].shape == (n, 50, 35)
+        assert fields['text'].shape == (n, 50, 300)
+        assert fields['audio'].shape == (n, 50, 74)
+        assert fields['labels'].shape == (n, 1, 1)
+        assert all(fields[f].dtype == np.float32 for f in ('vision', 'text', 'audio', 'labels'))
+        assert len(fields['id']) == len(fields['raw_text']) == n
+
+
+def test_the_same_arguments_give_the_same_arrays():
+    first, second, other = make_standin(**TINY), make_standin(**TINY), make_standin(seed=1, **TINY)
+    for field in ('vision', 'text', 'audio', 'labels'):
+        np.testing.assert_array_equal(first['train'][field], second['train'][field])
+        assert not np.array_equal(first['train'][field], other['train'][field])
+
+
+@pytest.mark.parametrize(
+    ('change', 'same', 'different'),
+    [
+        ({'affect': 2.0}, ['text', 'labels', 'raw_text'], ['audio', 'vision']),
+        ({'valence': 2.0}, ['audio', 'vision', 'labels', 'raw_text'], ['text']),
+        ({'negation': 0.6}, ['audio', 'vision', 'labels'], ['text', 'raw_text']),
+        ({'utterances': (25, 8, 9)}, [], []),
+    ],
+)
+def test_a_change_in_one_concern_moves_no_other(change, same, different):
+    before, after = make_standin(**TINY), make_standin(**(TINY | change))
+    for field in same:
+        np.testing.assert_array_equal(before['train'][field], after['train'][field])
+    for field in different:
+        assert not np.array_equal(before['train'][field], after['train'][field])
+    if 'utterances' in change:  # more training data leave the other splits as they were
+        for field in ('vision', 'text', 'audio', 'labels'):
+            np.testing.assert_array_equal(before['valid'][field], after['valid'][field])
+
+
+def test_labels_are_means_of_five_ratings(full):
+    labels = joined(full, 'labels').ravel()
+    np.testing.assert_allclose(labels * 5, np.round(labels * 5), atol=1e-5)
+    assert labels.min() == -3
+    assert labels.max() == 3
+    assert 0.1 <= labels.mean() <= 0.3
+    assert 1.5 <= labels.std() <= 1.7
+    assert 0.03 <= np.mean(labels == 0) <= 0.06
+
+
+def test_sizes_videos_and_ids(full):
+    videos = {}
+    for split, count, n_videos in zip(SPLITS, (1284, 229, 686), (52, 10, 31), strict=True):
+        ids = full[split]['id']
+        assert len(ids) == len(set(ids)) == count
+        videos[split] = {name.split('[')[0] for name in ids}
+        assert len(videos[split]) == n_videos
+        assert all(name.startswith('standin') and name.endswith(']') for name in ids)
+    assert len(set.union(*videos.values())) == 93
+
+
+def test_lengths_and_front_padding(full):
+    text = joined(full, 'text').any(-1)
+    lengths = text.sum(1)
+    assert 11 <= lengths.mean() <= 14
+    assert lengths.max() >= 45
+    for row, length in zip(text, lengths, strict=True):
+        assert row[50 - length :].all()
+    for modality in ('vision', 'audio'):
+        assert not joined(full, modality)[~text].any()
+
+
+def test_words_stand_for_the_vectors(full):
+    """The same word has the same vector wherever it stands."""
+    vectors = {}
+    for fields in full.values():
+        for sentence, steps in zip(fields['raw_text'], fields['text'], strict=True):
+            tokens = sentence.split()
+            for token, vector in zip(tokens, steps[50 - len(tokens) :], strict=True):
+                np.testing.assert_array_equal(vectors.setdefault(token, vector), vector)
+    assert len(vectors) > 1500
+
+
+def test_defects(full):
+    bad = ~np.isfinite(full['train']['audio'])
+    assert 40 <= bad.sum() <= 50
+    assert np.isinf(full['train']['audio'][bad]).all()
+    assert np.isfinite(full['valid']['audio']).all()
+    spoken = full['train']['text'].any(-1)
+    face = full['train']['vision'].any(-1)
+    without_face = ~(face & spoken).any(1)
+    assert 0.01 <= without_face.mean() <= 0.06
+    assert 0.02 <= (~face & spoken)[~without_face].sum() / spoken.sum() <= 0.05
+
+
+def test_the_share_of_irony_and_the_oracle():
+    _, story = World(Settings()).split('test')
+    assert 0.05 <= story.ironic.mean() <= 0.08
+    assert 0.05 <= story.negated.mean() <= 0.25
+
+
+def test_ironic_words_say_the_opposite():
+    _, story = World(Settings(irony=0.5, utterances=(1284, 229, 686))).split('train')
+    same_sign = np.sign(story.slot_value) == np.sign(story.latent[story.slot_owner])
+    ironic = story.ironic[story.slot_owner]
+    assert same_sign[ironic].mean() < 0.3
+    assert same_sign[~ironic].mean() > 0.7
+
+
+def test_negation_turns_the_word_round():
+    """'not good' means something negative, and stands so in the text."""
+    fields, story = World(Settings(negation=0.6, **TINY)).split('train')
+    negated = story.slot_wording == 1
+    assert negated.sum() >= 5
+    positive = set(words.POSITIVE)
+    owners = set(story.slot_owner[negated & (story.slot_value < 0)].tolist())
+    for owner in owners:
+        tokens = fields['raw_text'][owner].split()
+        pairs = zip(tokens, tokens[1:], strict=False)
+        assert any(a in words.NEGATORS and b in positive for a, b in pairs)
+
+
+def test_a_smaller_lexicon():
+    world = World(Settings(lexicon=200, **TINY))
+    sentiment, valences = world.lexicon
+    assert len(sentiment) == len(valences) == 200
+    assert len(world.vocabulary[0]) == len(set(world.vocabulary[0])) == 3000
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'lexicon': 401}, 'lexicon must be even'),
+        ({'negation': 0.9}, 'negation must be in'),
+        ({'videos': (5, 2, 2), 'utterances': (4, 2, 2)}, '4 utterances cannot come from 5 videos'),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_standin(**settings)
+
+
+def test_the_tables_of_words():
+    assert len(words.POSITIVE) == len(words.NEGATIVE) == 200
+    everything = [
+        *words.POSITIVE, *words.NEGATIVE, *words.NEUTRAL,
+        *words.NEGATORS, *words.INTENSIFIERS, *words.DIMINISHERS,
+    ]  # fmt: skip
+    assert len(everything) == len(set(everything))
+    assert (len(words.NEGATORS), len(words.INTENSIFIERS), len(words.DIMINISHERS)) == (4, 8, 5)
+    assert all(word.replace("'", '').isalpha() and word == word.lower() for word in everything)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """`ensure_data` writes a tiny stand-in; returns the list of paths written."""
+    written = []
+
+    def write(path):
+        written.append(path)
+        write_standin(path, **TINY)
+
+    monkeypatch.setattr('msa_lab.standin.write_standin', write)
+    return written
+
+
+def test_without_any_file_the_standin_is_generated_once(workdir, quick):
+    assert ensure_data() == ensure_data('') == STANDIN_PATH
+    assert quick == [STANDIN_PATH]
+    assert not Path('mosi_raw.pkl').exists()
+    assert [p.name for p in Path('data').iterdir()] == ['mosi_standin.pkl']
+    assert load_split(STANDIN_PATH).is_standin
+
+
+def test_a_standin_older_than_its_generator_is_made_again(workdir, quick):
+    ensure_data()
+    os.utime(STANDIN_PATH, (0, 0))
+    ensure_data()
+    assert len(quick) == 2
+
+
+def test_the_real_file_is_used_where_it_is(workdir, quick):
+    Path('mosi_raw.pkl').write_bytes(b'')
+    assert ensure_data() == Path('mosi_raw.pkl')
+    assert not quick
+
+
+def test_a_path_that_was_set_is_used_or_is_an_error(workdir, quick):
+    Path('other.pkl').write_bytes(b'')
+    assert ensure_data('other.pkl') == Path('other.pkl')
+    with pytest.raises(FileNotFoundError, match=r'no data file gone\.pkl.*MSA_DATA'):
+        ensure_data('gone.pkl')
+    assert not quick
+
+
+def test_an_interrupted_write_leaves_the_old_file(workdir, monkeypatch):
+    write_standin('a.pkl', **TINY)
+    before = Path('a.pkl').read_bytes()
+
+    def full_disk(*args, **kwargs):
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr('pickle.dump', full_disk)
+    with pytest.raises(OSError, match='No space'):
+        write_standin('a.pkl', **TINY)
+    assert Path('a.pkl').read_bytes() == before
+
+
+def test_describe_says_that_it_is_synthetic(workdir):
+    write_standin('a.pkl', **TINY)
+    text = describe('a.pkl')
+    assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
+    assert '20 utterances of 3 videos' in text
+    assert list(read_pickle('a.pkl')) == list(SPLITS)
