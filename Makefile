@@ -20,7 +20,8 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 
 run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 	$(RUN) nbconvert --to notebook --execute EXP_MSA.ipynb --output-dir build \
-		--CoalesceStreamsPreprocessor.enabled=True --ExecutePreprocessor.record_timing=False
+		--NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor \
+		--ExecutePreprocessor.record_timing=False
 	$(RUN) nbconvert --to msa_lab.page.OfflineHTMLExporter build/EXP_MSA.ipynb
 
 test: venv  ## run the test suite
@@ -34,7 +35,7 @@ lint: venv  ## check style
 	$(RUN) ruff format --check .
 
 figures: venv  ## draw images/ again
-	$(PY) images/draw_framework.py
+	$(RUN) images.draw_framework
 
 calibrate: venv  ## measure the stand-in data against their targets
 	$(RUN) benchmarks.calibrate

@@ -337,19 +337,20 @@ def evaluate_test_split(
 
 
 def main(
-    data_path='./mosi_raw.pkl', epochs=20, *, batch_size=16, lr=1e-3, seed=42, limit=None,
-    checkpoint='best_model.pth', log_dir=None, progress=False,
+    data_path='./mosi_raw.pkl', epochs=20, *, build=None, batch_size=16, lr=1e-3, seed=42,
+    limit=None, checkpoint='best_model.pth', log_dir=None, progress=False,
 ):  # fmt: skip
     """Train the baseline, reload its best weights, test it: (model, history, test metrics).
 
-    MSE loss, Adam, cosine annealing over all steps. `limit` keeps the first utterances of each
-    split; `log_dir` is the TensorBoard run directory; the rest as in `train_model`.
+    MSE loss, Adam, cosine annealing over all steps. `build()` gives another model to train in
+    its place; `limit` keeps the first utterances of each split; `log_dir` is the TensorBoard run
+    directory; the rest as in `train_model`.
     """
     device = torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
     print(f'Device: {device}')
     set_seed(seed)
 
-    model = MultimodalSentimentAnalysisModel().to(device)
+    model = (build or MultimodalSentimentAnalysisModel)().to(device)
     train_loader = make_loader(data_path, 'train', batch_size, limit)
     valid_loader = make_loader(data_path, 'valid', batch_size, limit)
     criterion = nn.MSELoss()

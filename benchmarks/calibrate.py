@@ -7,11 +7,11 @@ stand-in. The generator is calibrated on these rows alone, never on how far a be
 
 import argparse
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import joblib
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 import msa_utils
 from msa_lab.data import SPLITS, load_split
-from msa_lab.standin import LATENT_SCALE, SLOT_NOISE, Settings, World, write_standin
+from msa_lab.standin import LATENT_SCALE, Settings, World, write_standin
 
 
 class OneModality(msa_utils.MultimodalSentimentAnalysisModel):
@@ -80,92 +80,158 @@ def train_once(name, path, seed, epochs):
     return history, metrics, y_pred.numpy()
 
 
-def oracle(story):
+def oracle(story, settings):
     """Posterior mean of the latent sentiment for one who knows the story (linear-Gaussian)."""
     n = len(story.latent)
     sign = np.where(story.ironic, -1, 1)
     precision = np.full(n, 1 / story.latent.var())
     total = np.zeros(n)
-    np.add.at(precision, story.slot_owner, 1 / SLOT_NOISE**2)
-    np.add.at(total, story.slot_owner, sign[story.slot_owner] * story.slot_value / SLOT_NOISE**2)
-    noise = (LATENT_SCALE * Settings().affect_noise) ** 2
+    np.add.at(precision, story.slot_owner, 1 / settings.slot_noise**2)
+    np.add.at(
+        total, story.slot_owner, sign[story.slot_owner] * story.slot_value / settings.slot_noise**2
+    )
+    noise = (LATENT_SCALE * settings.affect_noise) ** 2
     precision += 2 / noise
     total += LATENT_SCALE * story.affect.sum(axis=1) / noise
     return total / precision
 
 
-def correlation(a, b):
-    """Pearson's r of two arrays (N,)."""
-    return float(np.corrcoef(a, b)[0, 1])
+def mean_error(runs, model, labels, rows):
+    """Mean absolute error of a model on some utterances, over its training seeds."""
+    predictions = [pred for (name, _), (_, _, pred) in runs.items() if name == model]
+    return np.mean([np.abs(pred - labels)[rows].mean() for pred in predictions])
 
 
 def measure(path, world, runs):
-    """All properties of one stand-in: {row: value}; `runs` maps (model, seed) to `train_once`."""
-    test = load_split(path, 'test')
-    _, story = world.split('test')
-    groups = {'negated': story.negated, 'ironic': story.ironic}
+    """The properties of one stand-in, {row: value}; `runs` is {(model, seed): `train_once`}."""
+    test, (_, story) = load_split(path, 'test'), world.split('test')
+    splits = [load_split(path, name) for name in SPLITS]
+    labels = np.concatenate([split.labels for split in splits])
+    face = splits[0].vision.any(-1)
+    spoken = splits[0].text.any(-1)
 
     def mean(model, key):
-        return np.mean([key(*run) for (name, _), run in runs.items() if name == model])
+        return np.mean(
+            [metrics[key] for (name, _), (_, metrics, _) in runs.items() if name == model]
+        )
 
-    def on(group):
-        rows = groups[group]
-        return lambda history, metrics, pred: np.abs(pred - test.labels)[rows].mean()
-
-    values = {
-        name: mean('all', lambda h, m, p, name=name: m[name])
-        for name in ('Non0_acc_2', 'Mult_acc_5', 'Mult_acc_7', 'MAE', 'Corr')
+    histories = [history for (name, _), (history, _, _) in runs.items() if name == 'all']
+    corr = mean('all', 'Corr')
+    return {
+        **{key: mean('all', key) for key in ('Non0_acc_2', 'Mult_acc_5', 'Mult_acc_7', 'MAE')},
+        'Corr': corr,
+        'training MSE in epoch 12': np.mean([h[11]['train_loss'] for h in histories]),
+        'lowest validation MSE after epoch 3': np.mean(
+            [min(record['valid_loss'] for record in h[3:]) for h in histories]
+        ),
+        'Corr, all modalities - text only': corr - mean('text', 'Corr'),
+        'Corr, audio only': mean('audio', 'Corr'),
+        'Corr, vision only': mean('vision', 'Corr'),
+        'negated: MAE, bag of words - text LSTM': (
+            mean_error(runs, 'words', test.labels, story.negated)
+            - mean_error(runs, 'text', test.labels, story.negated)
+        ),
+        'ironic: MAE, text only - all modalities': (
+            mean_error(runs, 'text', test.labels, story.ironic)
+            - mean_error(runs, 'all', test.labels, story.ironic)
+        ),
+        'ironic, share of the test split': story.ironic.mean(),
+        'Corr of the oracle': np.corrcoef(oracle(story, world.settings), test.labels)[0, 1],
+        'label mean': labels.mean(),
+        'label sd': labels.std(),
+        'labels exactly 0': np.mean(labels == 0),
+        'mean length': np.concatenate([split.lengths for split in splits]).mean(),
+        'bad cells in training audio': splits[0].repaired['audio'],
+        'frames without a face': (~face & spoken).sum() / spoken.sum(),
+        'utterances without a face': (~face.any(1)).mean(),
     }
-    values['training MSE at epoch 12'] = mean('all', lambda h, m, p: h[11]['train_loss'])
-    values['lowest validation MSE after epoch 3'] = mean(
-        'all', lambda h, m, p: min(r['valid_loss'] for r in h[3:])
+
+
+# Row: the target of DESIGN section 5, (low, high); None is no bound.
+TARGETS = {
+    'Non0_acc_2': (0.69, 0.77),
+    'Mult_acc_5': (0.31, 0.40),
+    'Mult_acc_7': (0.27, 0.36),
+    'MAE': (1.00, 1.15),
+    'Corr': (0.50, 0.62),
+    'training MSE in epoch 12': (None, 0.3),
+    'lowest validation MSE after epoch 3': (1.5, None),
+    'Corr, all modalities - text only': (-0.06, 0.06),
+    'Corr, audio only': (0.10, 0.30),
+    'Corr, vision only': (0.10, 0.30),
+    'negated: MAE, bag of words - text LSTM': 'mean over data seeds > 0',
+    'ironic: MAE, text only - all modalities': 'mean over data seeds > 0',
+    'ironic, share of the test split': (0.05, 0.08),
+    'Corr of the oracle': (0.75, 0.85),
+    'label mean': (0.1, 0.3),
+    'label sd': (1.5, 1.7),
+    'labels exactly 0': (0.03, 0.06),
+    'mean length': (11, 14),
+    'bad cells in training audio': (40, 60),
+    'frames without a face': (0.01, 0.09),
+    'utterances without a face': (0.01, 0.09),
+}
+
+
+def verdict(target, values):
+    """Whether the first data seed is inside the target, and the others inside twice its width."""
+    if isinstance(target, str):
+        return np.mean(values) > 0
+    low, high = target
+    slack = 0 if low is None or high is None else (high - low) / 2
+    slacks = [0] + [slack] * (len(values) - 1)
+    return all(
+        (low is None or value >= low - extra) and (high is None or value <= high + extra)
+        for value, extra in zip(values, slacks, strict=True)
     )
-    for name in ('text', 'audio', 'vision', 'words'):
-        if any(model == name for model, _ in runs):
-            values[f'{name} only: Corr'] = mean(name, lambda h, m, p: m['Corr'])
-    values['all - text: Corr'] = values['Corr'] - values['text only: Corr']
-    values['negated: MAE of words - MAE of text'] = mean('words', on('negated')) - mean(
-        'text', on('negated')
-    )
-    values['ironic: MAE of text - MAE of all'] = mean('text', on('ironic')) - mean(
-        'all', on('ironic')
-    )
-    values['oracle: Corr'] = correlation(oracle(story), test.labels)
-    splits = [load_split(path, s) for s in SPLITS]
-    labels = np.concatenate([s.labels for s in splits])
-    values['label mean'], values['label sd'] = labels.mean(), labels.std()
-    values['share of exact zeros'] = np.mean(labels == 0)
-    values['mean length'] = np.concatenate([s.lengths for s in splits]).mean()
-    values['share of ironic'] = story.ironic.mean()
-    values['share of negated'] = story.negated.mean()
-    return values
+
+
+def report(measured):
+    """The table in Markdown: `measured` is {data seed: {row: value}}."""
+    lines = [
+        '| property | target | ' + ' | '.join(f'data seed {s}' for s in measured) + ' | holds |',
+        '| --- ' * (len(measured) + 3) + '|',
+    ]
+    for row, target in TARGETS.items():
+        values = [table[row] for table in measured.values()]
+        text = target
+        if not isinstance(target, str):
+            low, high = target
+            text = (
+                f'< {high}' if low is None else f'>= {low}' if high is None else f'{low} to {high}'
+            )
+        cells = ' | '.join(f'{value:.3f}' if value < 40 else f'{value:.0f}' for value in values)
+        lines.append(f'| {row} | {text} | {cells} | {"yes" if verdict(target, values) else "NO"} |')
+    return '\n'.join(lines)
 
 
 def main():
+    """Measure and print; the defaults are the ones of `make calibrate`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--data-seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--seeds', type=int, nargs='+', default=[42, 43, 44])
-    parser.add_argument('--epochs', type=int, default=20)
-    parser.add_argument('--models', nargs='+', default=list(MODELS))
-    parser.add_argument('--set', nargs='*', default=[])
+    parser.add_argument('--epochs', type=int, default=20, help='at least 12')
+    parser.add_argument(
+        '--set', nargs='*', default=[], metavar='NAME=VALUE', help='other settings of the world'
+    )
     args = parser.parse_args()
-    changes = {k: float(v) for k, v in (s.split('=') for s in args.set)}
+    changes = {name: float(value) for name, value in (pair.split('=') for pair in args.set)}
 
     with tempfile.TemporaryDirectory() as folder:
-        paths = {s: Path(folder, f'standin{s}.pkl') for s in args.data_seeds}
-        for s, path in paths.items():
-            write_standin(path, seed=s, **changes)
-        jobs = [(d, m, s) for d in args.data_seeds for m in args.models for s in args.seeds]
-        results = joblib.Parallel(n_jobs=-1, return_as='generator')(
-            joblib.delayed(train_once)(m, paths[d], s, args.epochs) for d, m, s in jobs
+        paths = {seed: Path(folder, f'standin{seed}.pkl') for seed in args.data_seeds}
+        for seed, path in paths.items():
+            write_standin(path, seed=seed, **changes)
+        jobs = list(product(args.data_seeds, MODELS, args.seeds))
+        trainings = joblib.Parallel(n_jobs=-1, return_as='generator')(
+            joblib.delayed(train_once)(model, paths[data_seed], seed, args.epochs)
+            for data_seed, model, seed in jobs
         )
-        results = dict(zip(jobs, tqdm(results, total=len(jobs)), strict=True))
-        table = {}
-        for d in args.data_seeds:
-            runs = {(m, s): results[d, m, s] for m in args.models for s in args.seeds}
-            world = World(Settings(seed=d, **changes))
-            table[f'seed {d}'] = measure(paths[d], world, runs)
-    print(pd.DataFrame(table).round(3).to_string())
+        results = dict(zip(jobs, tqdm(trainings, total=len(jobs)), strict=True))
+        measured = {}
+        for data_seed, path in paths.items():
+            runs = {job[1:]: result for job, result in results.items() if job[0] == data_seed}
+            measured[data_seed] = measure(path, World(Settings(seed=data_seed, **changes)), runs)
+    print(report(measured))
 
 
 if __name__ == '__main__':

@@ -27,9 +27,9 @@ def _figure(width, height, rows=1, columns=1, note='', **kwargs):
 
 
 def label_histogram(labels, note=''):
-    """Histograms of the labels, `labels` {split: (N,)}, in bins of 0.5, as shares of the split."""
+    """Histograms of labels {split: (N,)}: one bin per class of Acc-7, as shares of the split."""
     figure, axes = _figure(9, 3, 1, len(labels), note, sharey=True, squeeze=False)
-    edges = np.arange(-3.25, 3.5, 0.5)
+    edges = np.arange(-3.5, 4)
     for ax, (split, values) in zip(axes[0], labels.items(), strict=True):
         weights = np.full(len(values), 1 / len(values))
         ax.hist(values, edges, weights=weights, color=SPLIT_COLOURS[split], edgecolor='white')

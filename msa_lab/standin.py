@@ -43,12 +43,12 @@ class Settings:
     irony: float = 0.06  # share of the utterances whose words say the opposite
     speaker: float = 1.0  # strength of the per-video offset of voice and face
     affect: float = 0.5  # strength of the sentiment in voice and face
-    affect_noise: float = 2.8  # noise in it, for a latent sentiment of unit variance
+    affect_noise: float = 3.0  # noise in it, for a latent sentiment of unit variance
     slots: float = 0.9  # expected sentiment words of an utterance, plus `slots_per_word`
     slots_per_word: float = 0.06
-    slot_noise: float = 0.85  # how far a sentiment word is off the utterance's sentiment
+    slot_noise: float = 0.75  # how far a sentiment word is off the utterance's sentiment
     irony_mark: float = 2.0  # strength of the mark on ironic utterances
-    valence: float = 0.6  # strength of valence in the vectors of sentiment words
+    valence: float = 1.2  # strength of valence in the vectors of sentiment words
     lexicon: int = 400  # number of sentiment words, half of them positive
     vocabulary: int = 3000  # number of words in all
 

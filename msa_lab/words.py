@@ -1,72 +1,86 @@
-"""The readable words of the stand-in data.
+"""English opinion words and everyday words for the synthetic spoken movie reviews.
 
-`POSITIVE` and `NEGATIVE` run from the mildest to the strongest word; the order is this lab's own,
-not a published lexicon. `NEUTRAL` runs from the most frequent word down. One word is one token.
+POSITIVE and NEGATIVE run from the mildest word to the strongest, NEUTRAL from the most
+frequent word to the rarest. The grading is this lab's own ordering, not a published lexicon.
+No word stands in two of the tables, and every word is a single token.
 """
 
 POSITIVE = tuple(
     """
-    okay alright acceptable passable workable fine decent adequate tolerable watchable fair
-    reasonable serviceable competent capable sensible suitable proper neat tidy clear coherent
-    easy light mild soft calm gentle harmless agreeable relaxed comfortable steady reliable
-    solid sound careful balanced useful helpful handy worthwhile respectable promising improved
-    cute sweet nice pleasant likeable likable amusing entertaining good friendly kind warm cozy
-    charming endearing pretty fresh lively spirited playful cheerful happy glad pleased
-    satisfied satisfying positive upbeat fun funny enjoyable enjoyed enjoy like liked appealing
-    attractive interesting engaging intriguing smart clever witty bright colorful crisp stylish
-    polished skillful skilled talented graceful elegant tasteful deft honest sincere heartfelt
-    touching tender thoughtful meaningful insightful refreshing inventive creative original
-    imaginative memorable rewarding impressive impressed strong confident convincing believable
-    authentic exciting excited thrilling energetic hilarious delightful delighted lovely lovable
-    adorable beautiful beautifully gorgeous stunning captivating compelling gripping riveting
-    absorbing fascinating enchanting uplifting inspiring inspired moving powerful vivid rich
-    radiant sparkling dazzling remarkable recommend admirable great happily joyful joy loved
-    love loving grateful triumphant excellent superb splendid marvelous wonderful terrific
-    fantastic fabulous awesome amazing amazed astonishing breathtaking spectacular sensational
-    magnificent glorious epic outstanding exceptional extraordinary exquisite brilliant genius
-    incredible phenomenal unforgettable stellar flawless sublime divine perfect perfection
-    masterful masterpiece
+    okay passable adequate sufficient workable acceptable alright serviceable watchable
+    satisfactory fair reasonable decent fine competent capable sensible coherent plausible
+    believable credible consistent respectable tidy neat relatable cute pleasant agreeable nice
+    nicely likable amiable friendly easygoing cozy wholesome sweet sincere amusing relaxing
+    interesting promising solid liked good appealing smooth worthwhile lively upbeat cheerful
+    playful tasteful thoughtful stylish funny fun enjoyed enjoyable enjoy entertaining pleasing
+    pleased glad happy worthy rewarding satisfying satisfied clever witty smart fresh creative
+    inventive imaginative ingenious charming charm warm heartfelt tender touching heartwarming
+    polished skillful skillfully talented gifted engaging intriguing absorbing memorable
+    insightful refreshing uplifting recommend recommended impressed admirable commendable
+    impressive vivid elegant lovely lovable adorable delightful delight delighted hilarious
+    compelling poignant powerful gripping captivating enchanting engrossing riveting inspiring
+    exciting excited enthralling thrilling thrilled exhilarating joyous joyful irresistible great
+    beautiful beautifully gorgeous wonderful wonderfully splendid marvelous fabulous terrific
+    fantastic excellent superb superbly glorious gem treasure loved love adored awesome amazing
+    amazed brilliant brilliantly stellar outstanding exceptional remarkable extraordinary triumph
+    triumphant unforgettable stunning dazzling dazzled sensational spectacular magnificent
+    magnificently breathtaking mesmerizing spellbinding astonishing astounding incredible
+    exquisite sublime masterful masterfully electrifying unmissable genius virtuoso timeless
+    legendary unrivaled unsurpassed unmatched peerless incomparable transcendent miraculous
+    flawless flawlessly perfect perfection masterwork masterpiece phenomenal
     """.split()
 )
 
 NEGATIVE = tuple(
     """
-    meh ordinary average plain slow thin uneven long predictable routine formulaic generic bland
-    flat dry muted vague loose patchy shaky stiff cold distant awkward clumsy odd weird strange
-    confusing confused unclear muddled messy cluttered noisy loud cheap tacky dated stale tired
-    recycled derivative unoriginal forgettable unremarkable mediocre underwhelming lacking empty
-    hollow shallow superficial weak limp lifeless dull boring bored tedious dragging repetitive
-    monotonous drab dreary gloomy sad unhappy sorry uneasy unpleasant unlikable annoying annoyed
-    irritating irritated grating tiresome tiring exhausting forced contrived artificial fake
-    phony wooden bloated overlong overrated pretentious smug preachy cheesy corny silly childish
-    dumb stupid foolish mindless senseless pointless meaningless aimless useless lazy careless
-    sloppy amateurish incompetent clueless incoherent nonsense nonsensical illogical implausible
-    unconvincing unbelievable unfunny disappointing disappointed letdown frustrating frustrated
-    upset angry cringe embarrassing embarrassed mess flawed failed failure fails bad badly poor
-    poorly lousy lame crude ugly nasty mean cruel creepy gross unfair dishonest insulting
-    insulted offensive offended obnoxious insufferable intolerable unbearable painful painfully
-    miserable dreadful awful terrible terribly horrible horribly horrid rotten ruined wreck
-    ridiculous absurd laughable pathetic hopeless worthless garbage trash rubbish wasted
-    disgusting repulsive revolting hate hated hateful loathe loathsome disgrace disgraceful
-    shameful appalling abysmal atrocious horrendous unwatchable disaster catastrophe worst
-    abomination
+    meh middling unremarkable unexceptional slow predictable uneven patchy overlong unsurprising
+    dated outdated inconsistent generic formulaic derivative unoriginal repetitive forgettable
+    unclear vague murky bland flat stale sluggish draggy drags dragged corny cheesy hokey sappy
+    mushy syrupy contrived hackneyed stilted wooden stiff awkward clunky clumsy choppy disjointed
+    cluttered muddled messy rushed undercooked underdeveloped unfocused unconvincing unconvinced
+    implausible improbable confusing confused convoluted overdone overwrought overrated overhyped
+    lackluster underwhelming underwhelmed uninspired uninspiring mediocre shallow flawed flimsy
+    weak unfunny humorless monotonous plodding tiresome tiring wearisome dull dreary drab boring
+    bored boredom tedious lifeless hollow soulless unsatisfying unsatisfied disappointing
+    disappointed disappointment letdown frustrating annoying annoyed irritating grating preachy
+    smug pretentious unlikable unappealing unpleasant charmless subpar inferior sloppy careless
+    lazy tacky shoddy amateurish lame crummy poor poorly bad badly lousy inept incompetent botched
+    bungled dumb stupid nonsense nonsensical senseless brainless inane asinine ridiculous
+    laughable ludicrous pointless useless incoherent failed failure flop junk rubbish trash
+    garbage pathetic miserable embarrassing embarrassment cringeworthy painful regret regretted
+    waste wasted insult insulting hopeless worthless insufferable unbearable intolerable agonizing
+    excruciating hate hated dreadful awful terrible horrible horrid wretched ghastly hideous
+    horrendous disgraceful shameful debacle fiasco travesty disastrous catastrophe disgusting
+    disgusted repulsive revolting vile despised loathed detest loathsome worst appalling abysmal
+    abomination atrocious unwatchable
     """.split()
 )
 
 NEGATORS = ('not', 'never', 'hardly', "isn't")
-INTENSIFIERS = ('very', 'really', 'so', 'extremely', 'totally', 'absolutely', 'truly', 'such')
+
+INTENSIFIERS = (
+    'very',
+    'really',
+    'so',
+    'extremely',
+    'totally',
+    'absolutely',
+    'completely',
+    'utterly',
+)
+
 DIMINISHERS = ('somewhat', 'slightly', 'fairly', 'kinda', 'rather')
 
 NEUTRAL = tuple(
     """
-    the i and to it of a that was is you in this they he but she um uh know for with on my at we
-    all just what when about have there as if his her be then because or from one by their them
-    had me who were out up how more into some which are an do did can will would could movie
-    film see saw watch watched think thought say said go went get got come came back time people
-    guy man woman kid kids friend family first second part two three whole other another after
-    before again over where why while through during also even still only each both end
-    beginning middle story plot scene scenes actor actors actress character characters director
-    script dialogue music soundtrack camera screen theater trailer book version series role cast
-    set minutes hour hours year years day night week today
+    the i and to it of a that was is in you this but um for know with uh have it's on they movie
+    he as are be my what we at there she all about his one just from or me had who if an when some
+    her out were because by think film them up how has see their him then would do can that's
+    people i'm which story get got going characters watch saw say into time character said where
+    go these scene other make made guess two first also scenes after end movies actor actually
+    plot been over before guy director thing through played man watching basically films actors
+    plays part book cast actress role while anyway acting ending minutes screen script music
+    theater camera another during trailer sequel series audience dialogue hour studio soundtrack
+    dvd opening genre premise credits cinema costumes editing screenplay narrator cinematography
     """.split()
 )

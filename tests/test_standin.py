@@ -4,6 +4,7 @@ What only a training can measure stands in `make calibrate`; here is what holds 
 """
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def test_negation_turns_the_word_round():
     owners = set(story.slot_owner[negated & (story.slot_value < 0)].tolist())
     for owner in owners:
         tokens = fields['raw_text'][owner].split()
-        pairs = zip(tokens, tokens[1:], strict=False)
+        pairs = pairwise(tokens)
         assert any(a in words.NEGATORS and b in positive for a, b in pairs)
 
 

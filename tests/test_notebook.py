@@ -1,0 +1,166 @@
+"""The notebook as a student, a grader and a reader of the HTML page meet it."""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = ['0', '1', '2', '3', '4', '5', '6', '10']
+N_FIGURES = 8  # plots and the framework
+
+
+@pytest.fixture(scope='module')
+def committed():
+    return nbformat.read(ROOT / 'EXP_MSA.ipynb', as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == 'code']
+
+
+def printed(notebook):
+    """Everything that the cells print or show as text."""
+    parts = []
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            parts.append(output.get('text', ''))
+            data = output.get('data', {})
+            parts += [data.get('text/plain', ''), data.get('text/markdown', '')]
+    return '\n'.join(parts)
+
+
+def pictures(notebook):
+    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
+    return [o for o in outputs if {'image/png', 'image/jpeg'} & set(o.get('data', {}))]
+
+
+def assert_clean(notebook):
+    """Executed from top to bottom; no error, no warning, no stderr, no path of a machine."""
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.output_type != 'error', cell.id
+            assert output.get('name', 'stdout') == 'stdout', (cell.id, output.get('text'))
+    text = printed(notebook)
+    for word in ('Traceback', 'Warning', 'warn(', ' at 0x', '/home/', '/root/', '/Users/', 'C:\\'):
+        assert word not in text
+    assert str(ROOT) not in text
+    assert len(pictures(notebook)) == N_FIGURES
+
+
+def test_the_committed_notebook_is_executed_quiet_and_small(committed):
+    assert_clean(committed)
+    assert (ROOT / 'EXP_MSA.ipynb').stat().st_size < 3_000_000
+    assert 'profile: standard' in printed(committed)
+    assert '替身数据' in printed(committed)
+
+
+def test_sections_are_headed_in_both_languages_with_an_english_gist(committed):
+    headings = []
+    for cell in committed.cells:
+        for match in re.finditer(r'^## (\d+) (.+) · (.+)\n\n\*(.+)\*$', cell.source, re.MULTILINE):
+            number, chinese, english, gist = match.groups()
+            headings.append(number)
+            assert re.search('[\u4e00-\u9fff]', chinese)
+            assert english.isascii()
+            assert gist.isascii()
+    assert headings == SECTIONS
+
+
+def test_cells_do_one_thing(committed):
+    lengths = {cell.id: len(cell.source.splitlines()) for cell in code_cells(committed)}
+    assert max(lengths.values()) <= 40, max(lengths, key=lengths.get)
+    assert statistics.median(lengths.values()) <= 8
+
+
+def test_the_configuration_cell_is_tagged_for_papermill(committed):
+    tagged = [c for c in committed.cells if 'parameters' in c.metadata.get('tags', [])]
+    assert len(tagged) == 1
+    names = re.findall(r'^(\w+) =', tagged[0].source, re.MULTILINE)
+    assert names == ['DATA', 'PROFILE']
+
+
+def test_nothing_needs_a_browser_and_nothing_reads_the_test_split_directly(committed):
+    for cell in code_cells(committed):
+        assert '%tensorboard' not in cell.source
+        if 'def evaluate_test_split' not in cell.source:
+            assert not re.search(r"""['"]test['"]""", cell.source), cell.id
+
+
+def execute(folder, **env):
+    """What `make run` does, in a copy of the lab inside `folder`; the executed notebook."""
+    for name in ('msa_lab', 'images'):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(ROOT / 'EXP_MSA.ipynb', folder)
+    recipe = re.search(r'^run:.*\n((?:\t.*\n)+)', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+    commands = recipe[1].replace('\\\n', '').replace('$(RUN)', f'"{sys.executable}" -m')
+    clean = {k: v for k, v in os.environ.items() if not k.startswith('MSA_')}
+    for command in commands.splitlines():
+        result = subprocess.run(
+            command, shell=True, cwd=folder, env=clean | env, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stderr[-3000:]
+    return nbformat.read(folder / 'build' / 'EXP_MSA.ipynb', as_version=4)
+
+
+@pytest.fixture(scope='module')
+def executed(tmp_path_factory):
+    """The folder of one execution in profile `smoke`, without data, in an awkward path."""
+    folder = tmp_path_factory.mktemp('run') / 'lab 实验 1'
+    folder.mkdir()
+    return folder, execute(folder, MSA_PROFILE='smoke')
+
+
+def test_the_notebook_runs_in_profile_smoke_with_nothing_downloaded(executed):
+    folder, notebook = executed
+    assert_clean(notebook)
+    text = printed(notebook)
+    assert '本次使用替身数据' in text
+    assert 'profile: smoke' in text
+    assert '========== test results: ==========' in text
+    assert (folder / 'data' / 'mosi_standin.pkl').is_file()
+    assert not (folder / 'mosi_raw.pkl').exists()
+
+
+def test_the_progress_bar_is_one_line(executed):
+    _, notebook = executed
+    bars = [line for line in printed(notebook).splitlines() if 'training:' in line]
+    assert len(bars) == 1
+    assert '100%' in bars[0]
+
+
+def test_the_page_needs_no_network_and_shows_every_figure(executed):
+    folder, _ = executed
+    page = BeautifulSoup(
+        (folder / 'build' / 'EXP_MSA.html').read_text(encoding='utf-8'), 'html.parser'
+    )
+    for tag, attribute in (('script', 'src'), ('link', 'href'), ('img', 'src')):
+        for element in page.find_all(tag):
+            assert not element.get(attribute, '').startswith(('http', '//')), element
+    images = page.find_all('img')
+    assert len(images) == N_FIGURES
+    assert all(image['src'].startswith('data:image/') for image in images)
+    formulas = page.find_all('math')
+    assert len(formulas) >= 20
+    assert not any('\\' in formula.get_text() for formula in formulas)  # no LaTeX left over
+
+
+def test_a_file_named_by_msa_data_is_used_and_named(tmp_path, small_file):
+    mine = tmp_path / 'my_mosi.pkl'
+    shutil.copy(small_file, mine)
+    folder = tmp_path / 'lab'
+    folder.mkdir()
+    notebook = execute(folder, MSA_PROFILE='smoke', MSA_DATA=str(mine))
+    assert_clean(notebook)
+    assert 'data: my_mosi.pkl' in printed(notebook)
+    assert 'train 97 (97, 50, 35)' in printed(notebook)
+    assert not (folder / 'data').exists()
