@@ -15,20 +15,20 @@ ACCENT = '#6A51A3'
 SCORES = np.arange(-3, 4)
 
 
-def _figure(width, height, rows=1, columns=1, note='', **kwargs):
-    """A Figure with axes and, where the numbers come from the stand-in, a line that says so."""
+def _figure(width, height, rows=1, columns=1, title='', **kwargs):
+    """A Figure of that size in inches and its axes, without the frame lines nobody reads."""
     figure = Figure(figsize=(width, height), layout='constrained', dpi=100)
     axes = figure.subplots(rows, columns, **kwargs)
     for ax in np.ravel(axes):
         ax.spines[['top', 'right']].set_visible(False)
-    if note:
-        figure.supxlabel(note, fontsize=8, color='#666666', x=0.995, ha='right')
+    if title:
+        figure.suptitle(title, fontsize=11)
     return figure, axes
 
 
-def label_histogram(labels, note=''):
+def label_histogram(labels, title=''):
     """Histograms of labels {split: (N,)}: one bin per class of Acc-7, as shares of the split."""
-    figure, axes = _figure(9, 3, 1, len(labels), note, sharey=True, squeeze=False)
+    figure, axes = _figure(9, 3, 1, len(labels), title, sharey=True, squeeze=False)
     edges = np.arange(-3.5, 4)
     for ax, (split, values) in zip(axes[0], labels.items(), strict=True):
         weights = np.full(len(values), 1 / len(values))
@@ -41,9 +41,9 @@ def label_histogram(labels, note=''):
     return figure
 
 
-def length_histogram(lengths, steps, note=''):
+def length_histogram(lengths, steps, title=''):
     """How many of the `steps` positions are not padding, `lengths` {split: (N,)}."""
-    figure, ax = _figure(9, 2.8, note=note)
+    figure, ax = _figure(9, 3, title=title)
     edges = np.arange(0.5, steps + 1.5, 2)
     for split, values in lengths.items():
         weights = np.full(len(values), 1 / len(values))
@@ -58,14 +58,14 @@ def length_histogram(lengths, steps, note=''):
     return figure
 
 
-def utterance(features, words, title='', note=''):
+def utterance(features, words, title=''):
     """One utterance across its modalities on a common time axis.
 
     `features` is {modality: (L, width)}, the L true steps; `words` the L words (or step numbers).
     Colours show each feature standardised over the steps, clipped at 2.5 standard deviations;
     features are ordered by the step at which they peak, so that what moves together is seen.
     """
-    figure, axes = _figure(9.5, 6.2, 3, 1, note, sharex=True)
+    figure, axes = _figure(9.5, 6.2, 3, 1, title, sharex=True)
     for ax, modality in zip(axes, MODALITIES, strict=True):
         values = features[modality]
         spread = values.std(axis=0)
@@ -78,14 +78,13 @@ def utterance(features, words, title='', note=''):
     axes[-1].set_xticks(range(len(words)), words, rotation=45, ha='right', fontsize=9)
     axes[-1].set_xlabel('steps that are not padding')
     figure.colorbar(image, ax=axes, shrink=0.6, label='standardised value')
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
-def metric_traps(note=''):
+def metric_traps():
     """Where rounding and clipping put a score: class of Acc-7 and Acc-5 as functions of it."""
     scores = np.linspace(-3.2, 3.2, 1281)
-    figure, ax = _figure(7, 2.8, note=note)
+    figure, ax = _figure(7, 2.8)
     for limit, colour, shift in ((3, ACCENT, 0.0), (2, '#999999', 0.06)):
         classes = np.round(np.clip(scores, -limit, limit))
         ax.plot(scores, classes + shift, color=colour, label=f'Acc-{2 * limit + 1}')
@@ -97,61 +96,60 @@ def metric_traps(note=''):
     return figure
 
 
-def predicted_against_true(y_true, y_pred, title='', note=''):
+def predicted_against_true(y_true, y_pred, title=''):
     """Scatter of predictions over labels (N,), with the diagonal and the mean per label bin."""
-    figure, ax = _figure(5.4, 5, note=note)
+    figure, ax = _figure(5.6, 5.2, title=title)
     ax.plot([-3, 3], [-3, 3], color='black', linewidth=1, linestyle='--', label='perfect')
-    ax.scatter(y_true, y_pred, s=14, alpha=0.45, color=ACCENT, linewidths=0)
+    ax.scatter(y_true, y_pred, s=16, alpha=0.4, color='#666666', linewidths=0)
     bins = np.round(y_true)
     centres = np.unique(bins)
     means = [y_pred[bins == centre].mean() for centre in centres]
-    ax.plot(centres, means, 'o-', color=COLOURS['text'], label='mean prediction per class')
+    ax.plot(centres, means, 'o-', color=ACCENT, label='mean prediction per class')
     ax.set(xlabel='true score', ylabel='predicted score', xlim=(-3.15, 3.15), ylim=(-3.15, 3.15))
-    ax.set_title(title, fontsize=10)
     ax.legend(frameon=False, loc='upper left', fontsize=9)
     return figure
 
 
-def confusion(y_true, y_pred, title='', note=''):
+def confusion(y_true, y_pred, title=''):
     """Seven-class confusion matrix: rows true classes (each sums to 100%), columns predicted."""
     true, pred = (np.round(np.clip(y, -3, 3)).astype(int) + 3 for y in (y_true, y_pred))
     counts = np.zeros((7, 7), int)
     np.add.at(counts, (true, pred), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, ax = _figure(5.8, 4.8, note=note)
+    figure, ax = _figure(6, 5, title=title)
     image = ax.imshow(shares, cmap='Purples', vmin=0, vmax=max(0.6, shares.max()))
     for row, column in np.ndindex(7, 7):
         if counts[row, column]:
             colour = 'white' if shares[row, column] > 0.45 else 'black'
             ax.text(column, row, counts[row, column], ha='center', va='center', color=colour)
-    ax.set_xticks(range(7), [f'{s:+d}' if s else '0' for s in SCORES])
-    ax.set_yticks(range(7), [f'{s:+d}' if s else '0' for s in SCORES])
+    names = [f'{score:+d}'.replace('-', '\N{MINUS SIGN}') if score else '0' for score in SCORES]
+    ax.set_xticks(range(7), names)
+    ax.set_yticks(range(7), names)
     ax.set(xlabel='predicted class', ylabel='true class')
-    ax.set_title(title, fontsize=10)
     ax.spines[:].set_visible(False)
     figure.colorbar(image, ax=ax, label='share of the true class (numbers: utterances)')
     return figure
 
 
-def curves(scalars, best_epoch=None, title='', note=''):
+def curves(scalars, best_epoch=None, floor=None, title=''):
     """What TensorBoard shows of one training: both losses, validation Corr, learning rate.
 
-    `scalars` is {(sub-directory, tag): (steps, values)} as `logs.read_scalars` returns it;
-    `best_epoch`, counted from 1, is marked.
+    `scalars` is {(sub-directory, tag): (steps, values)} as `logs.read_scalars` returns it.
+    `best_epoch`, counted from 1, is marked; `floor` is the loss of a constant prediction.
     """
-    figure, axes = _figure(11, 3.4, 1, 3, note)
+    figure, axes = _figure(11, 3.5, 1, 3, title)
+    style = dict(marker='o', markersize=3)
     for split in ('train', 'valid'):
-        steps, values = scalars[split, 'loss']
-        axes[0].plot(steps, values, 'o-', markersize=3, color=SPLIT_COLOURS[split], label=split)
-    axes[1].plot(*scalars['valid', 'metrics/Corr'], 'o-', markersize=3,
-                 color=SPLIT_COLOURS['valid'])  # fmt: skip
-    axes[2].plot(*scalars['train', 'lr'], 'o-', markersize=3, color='black')
+        axes[0].plot(*scalars[split, 'loss'], color=SPLIT_COLOURS[split], label=split, **style)
+    axes[1].plot(*scalars['valid', 'metrics/Corr'], color=SPLIT_COLOURS['valid'], **style)
+    axes[2].plot(*scalars['train', 'lr'], color='black', **style)
     for ax, name in zip(axes, ('loss (MSE)', 'validation Corr', 'learning rate'), strict=True):
         ax.set(xlabel='epoch', ylabel=name)
         ax.xaxis.get_major_locator().set_params(integer=True)
         if best_epoch is not None:
             ax.axvline(best_epoch, color='#999999', linestyle=':', label='saved epoch')
-    axes[0].legend(frameon=False)
+    if floor is not None:
+        axes[0].axhline(floor, color='black', linewidth=1, linestyle='--', label='constant')
+    axes[0].legend(frameon=False, fontsize=9)
     axes[0].set_ylim(bottom=0)
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -302,9 +302,12 @@ def write_standin(path, **settings):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    with beside.open('wb') as file:
-        pickle.dump(make_standin(**settings), file, protocol=4)
-    beside.replace(path)
+    try:
+        with beside.open('wb') as file:
+            pickle.dump(make_standin(**settings), file, protocol=4)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def describe(path):

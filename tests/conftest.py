@@ -1,10 +1,14 @@
 """What the tests share: a device, and small stand-in files made in milliseconds."""
 
+from pathlib import Path
+
+import nbformat
 import pytest
 import torch
 
 from msa_lab.standin import write_standin
 
+ROOT = Path(__file__).parent.parent
 SMALL = dict(videos=(6, 3, 4), utterances=(97, 33, 40))
 
 
@@ -35,3 +39,16 @@ def workdir(tmp_path, monkeypatch):
     """An empty current directory, so that nothing is written into the checkout."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope='session')
+def sources():
+    """The code of the module and of the notebook, as one program each, {file name: code}.
+
+    Lines that only IPython understands become comments.
+    """
+    cells = nbformat.read(ROOT / 'EXP_MSA.ipynb', as_version=4).cells
+    code = '\n\n'.join(cell.source for cell in cells if cell.cell_type == 'code')
+    lines = ('#' + line if line.startswith(('%', '!')) else line for line in code.splitlines())
+    module = (ROOT / 'msa_utils.py').read_text(encoding='utf-8')
+    return {'msa_utils.py': module, 'EXP_MSA.ipynb': '\n'.join(lines)}

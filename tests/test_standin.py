@@ -240,6 +240,7 @@ def test_an_interrupted_write_leaves_the_old_file(workdir, monkeypatch):
     with pytest.raises(OSError, match='No space'):
         write_standin('a.pkl', **TINY)
     assert Path('a.pkl').read_bytes() == before
+    assert [p.name for p in workdir.iterdir()] == ['a.pkl']
 
 
 def test_describe_says_that_it_is_synthetic(workdir):

@@ -326,9 +326,9 @@ def functions_that_name_the_test_split(source):
     return found
 
 
-def test_one_function_alone_names_the_test_split():
-    source = (ROOT / 'msa_utils.py').read_text(encoding='utf-8')
-    assert functions_that_name_the_test_split(source) == {'evaluate_test_split'}
+@pytest.mark.parametrize('file', ['msa_utils.py', 'EXP_MSA.ipynb'])
+def test_one_function_alone_names_the_test_split(sources, file):
+    assert functions_that_name_the_test_split(sources[file]) == {'evaluate_test_split'}
 
 
 def test_without_weights_on_disk_there_is_no_test(small_file, workdir):
