@@ -5,6 +5,7 @@ by an unpickler that knows numpy arrays and plain Python values and refuses ever
 """
 
 import pickle
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -151,10 +152,10 @@ def _read_labels(value, field):
 
 
 def _floats(value, field):
-    """The value if it is an array of real numbers, else a DataError."""
+    """The value as a plain array if it is one of real numbers, else a DataError."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in 'fiu':
         raise DataError(f'{field}: expected an array of floats, found {_kind(value)}')
-    return value
+    return np.asarray(value)
 
 
 def _repair(array):
@@ -175,6 +176,9 @@ def _strings(value, count, field):
         raise DataError(f'{field}: expected {count} strings, found {_kind(value)}')
     if len(value) != count:
         raise DataError(f'{field}: expected {count} strings, found {len(value)}')
+    value = [v.item() if isinstance(v, np.ndarray) and v.size == 1 else v for v in value]
+    if wrong := [v for v in value if not isinstance(v, (str, bytes, int))]:
+        raise DataError(f'{field}: expected strings, found {_kind(wrong[0])}')
     return tuple(v.decode('utf-8', 'replace') if isinstance(v, bytes) else str(v) for v in value)
 
 
@@ -189,6 +193,49 @@ class RefusedError(pickle.UnpicklingError):
     """The pickle asked for something that arrays do not need."""
 
 
+class _Dtype:
+    """What a pickle may say of a dtype: kind, size and byte order.
+
+    numpy's own dtype takes any memory layout from a pickle without question, and crashes on some.
+    """
+
+    __slots__ = ('value',)
+
+    def __init__(self, code, *_):
+        if not re.fullmatch(r'[fiubSUO]\d{0,6}', code):
+            raise RefusedError(f'refused: numpy.dtype {code!r}')
+        self.value = np.dtype('O' if code[0] == 'O' else code)
+
+    def __setstate__(self, state):
+        _, order, *fields = state[:5]
+        if fields != [None] * 3 or order not in ('<', '>', '|', '='):
+            raise RefusedError('refused: a numpy.dtype with fields')
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """An array that takes its dtype from a `_Dtype`."""
+
+    def __setstate__(self, state):
+        version, shape, dtype, fortran, content = state
+        super().__setstate__((version, shape, dtype.value, fortran, content))
+
+
+class _Call:
+    """A function that a pickle can call and cannot change (functions have settable attributes)."""
+
+    __slots__ = ('function',)
+
+    def __init__(self, function):
+        object.__setattr__(self, 'function', function)
+
+    def __setattr__(self, name, value):
+        raise RefusedError('refused: changing a function')
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+
 def _latin1(text, encoding='latin1'):
     """What pickle protocol 2 uses to carry bytes: the one codec it needs, no other."""
     if encoding != 'latin1':
@@ -196,18 +243,30 @@ def _latin1(text, encoding='latin1'):
     return text.encode('latin1')
 
 
+def _empty_array(kind, shape, code):
+    """numpy's `_reconstruct`; what follows in the pickle fills the array."""
+    return _Array((0,), 'i1')
+
+
+def _frombuffer(content, dtype, shape, order):
+    return np.frombuffer(content, dtype.value).reshape(shape, order=order)
+
+
+def _scalar(dtype, content):
+    return np.frombuffer(content, dtype.value)[0]
+
+
 def _allowed_globals():
     """The (module, name) pairs that plain arrays need, for numpy 1 and numpy 2."""
-    multiarray, numeric = np._core.multiarray, np._core.numeric
     allowed = {
-        ('numpy', 'ndarray'): np.ndarray,
-        ('numpy', 'dtype'): np.dtype,
-        ('_codecs', 'encode'): _latin1,
+        ('numpy', 'ndarray'): None,  # may be named, not called
+        ('numpy', 'dtype'): _Dtype,
+        ('_codecs', 'encode'): _Call(_latin1),
     }
     for core in ('numpy.core', 'numpy._core'):
-        allowed[f'{core}.multiarray', '_reconstruct'] = multiarray._reconstruct
-        allowed[f'{core}.multiarray', 'scalar'] = multiarray.scalar
-        allowed[f'{core}.numeric', '_frombuffer'] = numeric._frombuffer
+        allowed[f'{core}.multiarray', '_reconstruct'] = _Call(_empty_array)
+        allowed[f'{core}.multiarray', 'scalar'] = _Call(_scalar)
+        allowed[f'{core}.numeric', '_frombuffer'] = _Call(_frombuffer)
     return allowed
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from msa_lab import data
 from msa_lab.data import DataError, load_split, read_pickle, true_lengths
-from msa_lab.standin import make_standin
+from msa_lab.standin import describe, make_standin
 
 TINY = dict(videos=(2, 2, 2), utterances=(6, 4, 5))
 
@@ -109,8 +109,9 @@ def test_a_changed_file_is_read_again(tmp_path, content):
 
 
 def test_shared_arrays_cannot_be_changed_by_accident(small_file):
-    with pytest.raises(ValueError, match='read-only'):
-        load_split(small_file, 'train').text[0] = 1
+    for name in ('vision', 'text', 'audio', 'labels'):
+        with pytest.raises(ValueError, match='read-only'):
+            getattr(load_split(small_file, 'train'), name)[0] = 1
 
 
 def test_true_lengths():
@@ -146,6 +147,81 @@ def test_a_pickle_that_runs_code_is_refused_by_name(tmp_path):
     assert 'refused' in message
     assert 'system' in message
     assert not mark.exists()
+
+
+def test_the_table_of_what_is_allowed():
+    assert set(data._allowed_globals()) == {
+        ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
+        ('numpy.core.multiarray', '_reconstruct'), ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'),
+        ('numpy.core.numeric', '_frombuffer'), ('numpy._core.numeric', '_frombuffer'),
+    }  # fmt: skip
+
+
+class Forged:
+    """Pickles as a call of a global with arguments, then a state to build."""
+
+    def __init__(self, call, args, state=None):
+        self.parts = (call, args) if state is None else (call, args, state)
+
+    def __reduce__(self):
+        return self.parts
+
+
+FORGED = {
+    'object pointers from bytes': Forged(np.ndarray, ((40,), np.dtype('O'), b'A' * 320)),
+    'a huge array of stride zero': Forged(np.ndarray, ((1 << 34,), 'f4', b'AAAA', 0, (0,))),
+    'a dtype with fields': np.zeros(2, np.dtype([('a', 'f4'), ('b', 'O')])),
+    'an object dtype over a buffer': Forged(
+        np._core.numeric._frombuffer, (b'A' * 80, np.dtype('O'), (10,), 'C')
+    ),
+    'a shape beyond its content': Forged(
+        np._core.numeric._frombuffer, (b'A' * 8, np.dtype('f8'), (1 << 40,), 'C')
+    ),
+    'a changed function': Forged(
+        np._core.numeric._frombuffer, (b'A' * 8, np.dtype('f8'), (1,), 'C'), {'shape': 3}
+    ),
+}
+
+
+@pytest.mark.parametrize('case', FORGED)
+def test_forged_arrays_end_in_a_clear_error(tmp_path, content, case):
+    content['train']['id'] = FORGED[case]
+    complaint(save(content, tmp_path / 'forged.pkl'))
+    pickle.loads(pickle.dumps(np.zeros(3), protocol=5))  # numpy itself is as it was
+
+
+@pytest.mark.parametrize('protocol', [0, 2, 4, 5])
+def test_strings_scalars_and_objects_of_numpy_are_read(tmp_path, content, protocol):
+    content['train']['id'] = np.array([f'v[{i}]'.encode() for i in range(6)])
+    content['valid']['id'] = np.array([f'w[{i}]' for i in range(4)], dtype=object)
+    content['test']['id'] = [np.array([f'x[{i}]']) for i in range(5)]
+    content['extra'] = np.float64(3.5)
+    path = save(content, tmp_path / 'a.pkl', protocol=protocol)
+    assert load_split(path, 'train').ids[5] == 'v[5]'
+    assert load_split(path, 'valid').ids[3] == 'w[3]'
+    assert load_split(path, 'test').ids[0] == 'x[0]'
+    assert read_pickle(path)['extra'] == 3.5
+
+
+def test_a_file_that_is_not_the_standin_is_not_called_so(tmp_path, content):
+    for fields in content.values():
+        fields['id'] = [name.replace('standin', 'video') for name in fields['id']]
+    path = save(content, tmp_path / 'a.pkl')
+    assert not load_split(path, 'train').is_standin
+    assert 'SYNTHETIC' not in describe(path)
+
+
+def test_a_pickle_of_python_2(tmp_path):
+    """Python 2 wrote arrays as byte strings: a float64 array of two numbers."""
+    raw = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\nt"
+        b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\n"
+        b"S'\\x00\\x00\\x00\\x00\\x00\\x00\\xf8?\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xc0'\ntb."
+    )
+    path = tmp_path / 'py2.pkl'
+    path.write_bytes(raw)
+    assert read_pickle(path).tolist() == [1.5, -2.0]
 
 
 @pytest.mark.parametrize('name', ['builtins eval', 'builtins getattr', 'numpy load', 'os remove'])
@@ -216,6 +292,7 @@ BROKEN = {
         ["'labels'", '(6, 2)'],
     ),
     'empty split': (_set('valid', 'labels', lambda a: a[:0]), ["'valid'", 'empty']),
+    'ids are lists': (_set('train', 'id', lambda a: [[i] for i in a]), ["'id'", 'a list']),
     'too few ids': (_set('train', 'id', lambda a: a[:-1]), ["'id'", '6', '5']),
 }
 
