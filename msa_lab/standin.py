@@ -43,7 +43,7 @@ class Settings:
     irony: float = 0.06  # share of the utterances whose words say the opposite
     speaker: float = 1.0  # strength of the per-video offset of voice and face
     affect: float = 0.5  # strength of the sentiment in voice and face
-    affect_noise: float = 3.0  # noise in it, for a latent sentiment of unit variance
+    affect_noise: float = 3.3  # noise in it, for a latent sentiment of unit variance
     slots: float = 0.9  # expected sentiment words of an utterance, plus `slots_per_word`
     slots_per_word: float = 0.06
     slot_noise: float = 0.75  # how far a sentiment word is off the utterance's sentiment
@@ -87,6 +87,12 @@ class World:
             raise ValueError(f'lexicon must be even and in [2, 400]; got {settings.lexicon}')
         if not 0 <= settings.negation <= 1 - INTENSIFIED - DIMINISHED:
             raise ValueError(f'negation must be in [0, 0.7]; got {settings.negation}')
+        if not 0 <= settings.irony <= 1:
+            raise ValueError(f'irony must be in [0, 1]; got {settings.irony}')
+        if not settings.lexicon + 200 <= settings.vocabulary <= 20_000:
+            raise ValueError(
+                f'vocabulary must be in [lexicon + 200, 20000]; got {settings.vocabulary}'
+            )
         for videos, utterances in zip(settings.videos, settings.utterances, strict=True):
             if not 1 <= videos <= utterances:
                 raise ValueError(f'{utterances} utterances cannot come from {videos} videos')
@@ -243,7 +249,8 @@ class World:
         if modality == 'vision':  # the face tracker loses some frames and some utterances
             features[(rng.random((n, STEPS)) < 0.03) | (rng.random((n, 1)) < 0.03)] = 0
         elif part == 0:  # the voice tracker divides by zero now and then
-            row, step = rng.integers(n, size=50), rng.integers(1, lengths.min() + 1, size=50)
+            row = rng.integers(n, size=50)
+            step = rng.integers(1, lengths[row] + 1)
             features[row, -step, rng.integers(width, size=50)] = rng.choice((-np.inf, np.inf), 50)
         return features.astype(np.float32), hint
 

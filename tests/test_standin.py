@@ -13,6 +13,7 @@ import pytest
 from msa_lab import words
 from msa_lab.data import SPLITS, load_split, read_pickle
 from msa_lab.standin import (
+    GAINS,
     STANDIN_PATH,
     Settings,
     World,
@@ -120,7 +121,8 @@ def test_words_stand_for_the_vectors(full):
 def test_defects(full):
     bad = ~np.isfinite(full['train']['audio'])
     assert 40 <= bad.sum() <= 50
-    assert np.isinf(full['train']['audio'][bad]).all()
+    assert set(full['train']['audio'][bad]) == {np.inf, -np.inf}
+    assert len(set(np.nonzero(bad)[1])) > 5  # not all in the same step
     assert np.isfinite(full['valid']['audio']).all()
     spoken = full['train']['text'].any(-1)
     face = full['train']['vision'].any(-1)
@@ -129,7 +131,7 @@ def test_defects(full):
     assert 0.02 <= (~face & spoken)[~without_face].sum() / spoken.sum() <= 0.05
 
 
-def test_the_share_of_irony_and_the_oracle():
+def test_the_shares_of_irony_and_negation():
     _, story = World(Settings()).split('test')
     assert 0.05 <= story.ironic.mean() <= 0.08
     assert 0.05 <= story.negated.mean() <= 0.25
@@ -144,16 +146,47 @@ def test_ironic_words_say_the_opposite():
 
 
 def test_negation_turns_the_word_round():
-    """'not good' means something negative, and stands so in the text."""
-    fields, story = World(Settings(negation=0.6, **TINY)).split('train')
-    negated = story.slot_wording == 1
-    assert negated.sum() >= 5
-    positive = set(words.POSITIVE)
-    owners = set(story.slot_owner[negated & (story.slot_value < 0)].tolist())
-    for owner in owners:
-        tokens = fields['raw_text'][owner].split()
-        pairs = pairwise(tokens)
-        assert any(a in words.NEGATORS and b in positive for a, b in pairs)
+    """Slot by slot: a word behind a negator stands for the opposite of its own valence."""
+    world = World(Settings(negation=0.6, videos=(5, 2, 2), utterances=(200, 8, 9)))
+    fields, story = world.split('train')
+    valence = dict(zip(*world.lexicon, strict=True))
+    found = {False: [], True: []}
+    for owner, value, wording in zip(
+        story.slot_owner, story.slot_value, story.slot_wording, strict=True
+    ):
+        tokens = ['', *fields['raw_text'][owner].split()]
+        gain = GAINS[wording]
+        before = {a for a, b in pairwise(tokens) if np.isclose(valence.get(b, 0), value / gain)}
+        if len(before) == 1:  # the same word may stand there twice
+            found[before.pop() in words.NEGATORS].append(gain)
+    assert len(found[True]) > 100
+    assert set(found[True]) == {-0.8}
+    assert min(found[False]) > 0
+
+
+def test_speakers_differ_between_videos_and_splits():
+    """The mean of the voice tells two videos apart, and no split repeats another's speakers."""
+    content = make_standin(affect=0.0, videos=(4, 4, 4), utterances=(80, 80, 80))
+    means = []
+    for fields in content.values():
+        spoken = fields['text'].any(-1)
+        audio = np.where(np.isfinite(fields['audio']), fields['audio'], 0)
+        video = np.array([name.split('[')[0] for name in fields['id']])
+        means += [audio[video == v][spoken[video == v]].mean(0) for v in sorted(set(video))]
+    distance = np.linalg.norm(np.array(means)[:, None] - np.array(means)[None], axis=-1)
+    assert distance[~np.eye(12, dtype=bool)].min() > 2.0
+
+
+def test_the_mark_of_irony_shows_in_voice_or_face():
+    def content(strength):
+        sizes = dict(videos=(2, 4, 2), utterances=(4, 80, 4))
+        return World(Settings(irony_mark=strength, irony=0.5, **sizes)).split('valid')
+
+    (plain, story), (marked, _) = content(0.0), content(3.0)
+    face, voice = ((plain[m] != marked[m]).any((1, 2)) for m in ('vision', 'audio'))
+    assert not (face | voice)[~story.ironic].any()
+    assert (face | voice)[story.ironic].mean() > 0.9
+    assert (face & voice)[story.ironic].mean() < 0.5
 
 
 def test_a_smaller_lexicon():
@@ -168,6 +201,8 @@ def test_a_smaller_lexicon():
     [
         ({'lexicon': 401}, 'lexicon must be even'),
         ({'negation': 0.9}, 'negation must be in'),
+        ({'irony': 1.1}, 'irony must be in'),
+        ({'vocabulary': 500}, 'vocabulary must be in'),
         ({'videos': (5, 2, 2), 'utterances': (4, 2, 2)}, '4 utterances cannot come from 5 videos'),
     ],
 )
