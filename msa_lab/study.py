@@ -1,0 +1,266 @@
+"""Many trainings, side by side: every (experiment, seed) once, in parallel, resumable.
+
+The study knows nothing of the lab's code. Data, training and evaluation come in as arguments, so
+it serves functions that a student defines in a notebook just as well. It runs on joblib: all
+cores by default, a Dask cluster inside `joblib.parallel_config(backend='dask')`.
+"""
+
+import json
+import math
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+from torch import nn
+from tqdm import tqdm
+
+from msa_lab.identity import digest
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One thing to train: `build()` gives the module; without a `criterion` the module's own
+    `criterion()` is used, else MSELoss. `note` says in a few words what differs.
+    """
+
+    name: str
+    build: Callable
+    criterion: nn.Module | None = None
+    note: str = ''
+
+
+def run_study(experiments, *, data, train, evaluate, seeds, epochs, runs_dir='runs', n_jobs=-1):
+    """Train every experiment with every seed; one row each, in that order, as a DataFrame.
+
+    `data` is anything that can be pickled (a `Path` in it stands for the file's content);
+    `train(model, criterion, data, *, epochs, checkpoint, log_dir)` returns the history, a list of
+    dicts with `epoch` and the validation metrics, and leaves the best weights in `checkpoint`;
+    `evaluate(model, criterion, data, *, checkpoint)` returns the test metrics, a dict.
+
+    Columns: `experiment`, `seed`, `best_epoch` (from 1), `valid_*` and `test_*`, `parameters`,
+    `seconds`, `error` (empty, or why the run failed: the others go on). A finished run is kept in
+    `runs_dir` under a name that covers experiment, code, data, seed and epochs, and is never
+    repeated; a failed one is tried again. Nothing but `seconds` depends on the order of the runs,
+    on `n_jobs` or on the backend.
+    """
+    names = [experiment.name for experiment in experiments]
+    if len(set(names)) < len(names) or not names or not seeds:
+        raise ValueError(f'a study needs seeds and experiments with different names; got {names}')
+    Path(runs_dir).mkdir(parents=True, exist_ok=True)
+    runs_dir = Path(runs_dir).resolve()
+    shared = digest(data, train, evaluate, epochs, torch.__version__)
+    rows, pending = {}, []
+    for experiment in experiments:
+        key = digest(experiment.name, experiment.build, experiment.criterion, shared)
+        for seed in seeds:
+            folder = runs_dir / f'{_slug(experiment.name)}-seed{seed}-{key}'
+            rows[experiment.name, seed] = row = _read_result(folder)
+            if row is None:
+                pending.append((experiment, seed, folder))
+
+    finished = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as='generator_unordered')(
+        joblib.delayed(_run)(experiment, seed, folder, data, train, evaluate, epochs)
+        for experiment, seed, folder in pending
+    )
+    done = len(rows) - len(pending)
+    with tqdm(total=len(rows), initial=done, desc='runs', file=sys.stdout, ncols=88) as bar:
+        for row in finished:
+            rows[row['experiment'], row['seed']] = row
+            bar.update()
+    return _tidy(pd.DataFrame(rows.values()))
+
+
+def _slug(name):
+    """The name with nothing in it that a file name cannot hold."""
+    return ''.join(c if c.isalnum() else '-' for c in name).strip('-')
+
+
+def _tidy(table):
+    """The columns in their order: metrics as the experiments gave them, seconds and error last."""
+    first, last = ['experiment', 'seed', 'best_epoch'], ['parameters', 'seconds', 'error']
+    metrics = [c for c in table if c.startswith('valid_')] + [
+        c for c in table if c.startswith('test_')
+    ]
+    return table.reindex(columns=[*first, *metrics, *last])
+
+
+def _read_result(folder):
+    """The row of a finished run, or None where there is none that can be read."""
+    try:
+        return json.loads((folder / 'result.json').read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        print(f'{folder.name}: the result is damaged; this run is done again')
+        return None
+
+
+def _run(experiment, seed, folder, data, train, evaluate, epochs):
+    """One training and its test in this process, on one thread; returns its row.
+
+    Works in a folder of its own, which takes its name only when everything in it is complete.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    unfinished = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
+    row = {'experiment': experiment.name, 'seed': seed, 'error': ''}
+    start = time.perf_counter()
+    try:
+        row |= _train_and_test(experiment, seed, unfinished, data, train, evaluate, epochs)
+        row['seconds'] = round(time.perf_counter() - start, 2)
+        (unfinished / 'result.json').write_text(json.dumps(row), encoding='utf-8')
+        _publish(unfinished, folder)
+    except Exception as error:  # whatever a student's model does, the other runs go on
+        row['error'] = ' '.join(f'{type(error).__name__}: {error}'.split())
+        row['seconds'] = round(time.perf_counter() - start, 2)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        torch.set_num_threads(threads)
+    return row
+
+
+def _train_and_test(experiment, seed, folder, data, train, evaluate, epochs):
+    """What is measured of one run, as columns of its row."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.cuda.manual_seed_all(seed)
+    model = experiment.build()
+    criterion = experiment.criterion
+    if criterion is None:
+        criterion = model.criterion() if hasattr(model, 'criterion') else nn.MSELoss()
+    checkpoint = folder / 'best_model.pth'
+    history = train(
+        model, criterion, data, epochs=epochs, checkpoint=str(checkpoint), log_dir=str(folder)
+    )
+    best = max(history, key=lambda r: -math.inf if math.isnan(r['Corr']) else r['Corr'])
+    test = evaluate(model, criterion, data, checkpoint=str(checkpoint))
+    return {
+        'best_epoch': best['epoch'],
+        **{f'valid_{name}': best[name] for name in test},
+        **{f'test_{name}': value for name, value in test.items()},
+        'parameters': sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+
+
+def _publish(unfinished, folder):
+    """Give a complete run its final name; a damaged one that has it goes, a finished one stays."""
+    if folder.exists() and _read_result(folder) is None:
+        shutil.rmtree(folder)
+    try:
+        os.rename(unfinished, folder)
+    except OSError:  # the same run, finished by another study in the meantime
+        if _read_result(folder) is None:
+            raise
+
+
+def summarize(results, baseline):
+    """Mean, spread and paired difference from the baseline, a row per experiment.
+
+    Columns: `seeds` (runs that finished) and, for each metric of `results`, (metric, part) with
+    the parts `mean`, `sd` (over seeds, n - 1), `diff` (mean over seeds of the difference from
+    the experiment `baseline` at the same seed), `low` and `high` (its 95% interval, Student's t).
+    What needs two seeds is nan with one.
+    """
+    if baseline not in set(results['experiment']):
+        raise ValueError(f'no experiment {baseline!r} in the results')
+    finished = results[results['error'] == '']
+    metrics = [c for c in results if c.startswith(('valid_', 'test_'))]
+    table = {}
+    for name in results['experiment'].unique():
+        own = finished[finished['experiment'] == name].set_index('seed')
+        base = finished[finished['experiment'] == baseline].set_index('seed')
+        row = table[name] = {('seeds', ''): len(own)}
+        for metric in metrics:
+            row[metric, 'mean'], row[metric, 'sd'] = own[metric].mean(), own[metric].std()
+            pairs = (own[metric] - base[metric]).dropna()
+            row[metric, 'diff'] = pairs.mean()
+            row[metric, 'low'], row[metric, 'high'] = _interval(pairs)
+    summary = pd.DataFrame.from_dict(table, orient='index')
+    summary.columns = pd.MultiIndex.from_tuples(summary.columns)
+    return summary
+
+
+def _interval(values):
+    """The 95% interval of a mean, Student's t; nan for fewer than two values."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values))
+    return values.mean() - half, values.mean() + half
+
+
+def report(results, summary, names, metric='valid_Corr'):
+    """The table that a notebook shows: one row per experiment of `names`, Chinese headings.
+
+    Mean and standard deviation over seeds of `metric`, its paired difference from the baseline
+    with the interval, the other columns as means; a failed experiment says why in place of them.
+    """
+    rows = {}
+    for name in names:
+        runs = results[results['experiment'] == name]
+        if (runs['error'] != '').all():
+            rows[name] = {metric: f'失败：{runs["error"].iloc[0]}'}
+            continue
+        mean, sd, diff, low, high = summary.loc[name, metric]
+        spread = f' ± {sd:.3f}' if math.isfinite(sd) else ''
+        interval = f' [{low:+.3f}, {high:+.3f}]' if math.isfinite(low) else ''
+        difference = f'{diff:+.3f}{interval}'  # of the baseline from itself: not worth a cell
+        own = runs[runs['error'] == '']
+        rows[name] = {
+            metric: _number(mean) + spread,
+            '与基线之差 [95% 区间]': '' if math.isnan(diff) or low == high else difference,
+            'valid_MAE': _number(own['valid_MAE'].mean()),
+            'test_Corr（只读）': _number(own['test_Corr'].mean()),
+            '参数量': f'{own["parameters"].iloc[0]:,.0f}',
+            '秒/次': f'{own["seconds"].mean():.0f}',
+            '种子': f'{len(own)}/{len(runs)}',
+        }
+    return pd.DataFrame.from_dict(rows, orient='index').fillna('')
+
+
+def _number(value):
+    """Three decimals, or a word for what is undefined (a constant has no correlation)."""
+    return '无定义' if math.isnan(value) else f'{value:.3f}'
+
+
+def compare(summary, name, metric):
+    """One Chinese sentence: does an experiment differ from the baseline, as far as one can tell?
+
+    `summary` as `summarize` returns it; `metric` one of its columns, such as 'valid_Corr'.
+    """
+    mean, diff, low, high = (
+        summary.loc[name, (metric, p)] for p in ('mean', 'diff', 'low', 'high')
+    )
+    if math.isnan(diff):
+        return f'{name}：没有可比的结果。'
+    said = f'{name}：{metric} 平均 {mean:.3f}，与基线相差 {diff:+.3f}'
+    if math.isnan(low):
+        return f'{said}；只有一个种子，没有区间，不能下结论。'
+    verdict = '包含 0，看不出差别' if low <= 0 <= high else '不含 0'
+    return f'{said}，95% 区间 [{low:+.3f}, {high:+.3f}]，{verdict}。'
+
+
+def caveat(summary):
+    """A Chinese note for under a table: how many seeds, and what they can and cannot show."""
+    seeds = int(summary['seeds'].min())
+    text = '验证集用来比较和选择；测试集那一列只供阅读，不参与选择。'
+    if seeds < 2:
+        return f'每个实验只有 {seeds} 个种子，这是一张**草图**：看不出波动，也不能下结论。{text}'
+    width = stats.t.ppf(0.975, seeds - 1) / math.sqrt(seeds)
+    return (
+        f'每个实验 {seeds} 个种子，差值按种子配对；区间的半宽是差值标准差的 {width:.1f} 倍，'
+        f'所以只有大而稳定的差别才显得出来，“看不出差别”不等于“没有差别”。'
+        f'一次比较许多实验时，即使都没有差别，平均每 20 个区间也会有 1 个碰巧不含 0。'
+        f'区间也不包括“换一批说话人”的波动：每个种子用的都是同一份验证集。{text}'
+    )

@@ -1,0 +1,371 @@
+"""The study runner: resumable, independent of order and workers, honest about failures.
+
+Real processes are killed, a real Dask cluster is started; the models are small so that it is quick.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+import msa_utils
+from msa_lab import study
+from msa_lab.identity import digest
+from msa_lab.study import Experiment, caveat, compare, run_study, summarize
+
+ROOT = Path(__file__).parent.parent
+
+
+def toy_train(model, criterion, data, *, epochs, checkpoint, log_dir):
+    """Two steps of fitting noise: quick, and different for every seed and model."""
+    optimizer = torch.optim.Adam(model.parameters())
+    history = []
+    for epoch in range(epochs):
+        loss = criterion(model(torch.randn(8, 4)).squeeze(-1), torch.randn(8))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append({'epoch': epoch + 1, 'Corr': loss.item() + random.random(), 'MAE': 0.5})
+    torch.save(model.state_dict(), checkpoint)
+    Path(log_dir, 'events').touch()
+    return history
+
+
+def toy_evaluate(model, criterion, data, *, checkpoint):
+    weights = torch.load(checkpoint, weights_only=True)
+    return {'Corr': float(weights['weight'].sum()) + np.random.rand(), 'MAE': data['shift']}
+
+
+def broken():
+    raise RuntimeError('no such\nlayer')
+
+
+TOYS = [
+    Experiment('baseline', lambda: nn.Linear(4, 1)),
+    Experiment('huber', lambda: nn.Linear(4, 1), nn.HuberLoss()),
+    Experiment('no bias', lambda: nn.Linear(4, 1, bias=False)),
+]
+TOY = dict(data={'shift': 1.5}, train=toy_train, evaluate=toy_evaluate, epochs=2, n_jobs=1)
+
+
+def same(a, b):
+    """Whether two result tables agree in all but the seconds."""
+    pd.testing.assert_frame_equal(a.drop(columns='seconds'), b.drop(columns='seconds'))
+    return True
+
+
+def test_one_row_per_experiment_and_seed(workdir, capsys):
+    table = run_study(TOYS, seeds=[42, 43], **TOY)
+    assert list(table) == [
+        'experiment', 'seed', 'best_epoch', 'valid_Corr', 'valid_MAE', 'test_Corr', 'test_MAE',
+        'parameters', 'seconds', 'error',
+    ]  # fmt: skip
+    assert table['experiment'].tolist() == ['baseline'] * 2 + ['huber'] * 2 + ['no bias'] * 2
+    assert table['seed'].tolist() == [42, 43] * 3
+    assert table['parameters'].tolist() == [5, 5, 5, 5, 4, 4]
+    assert (table['error'] == '').all()
+    assert (table['test_MAE'] == 1.5).all()
+    assert table['test_Corr'].nunique() == 6
+    out = capsys.readouterr().out
+    assert '6/6' in out
+    folders = sorted(p.name.rsplit('-', 1)[0] for p in Path('runs').iterdir())
+    assert folders == sorted(
+        f'{n}-seed{s}' for n in ('baseline', 'huber', 'no-bias') for s in (42, 43)
+    )
+
+
+def test_finished_runs_are_not_repeated_and_more_seeds_add_to_them(workdir, monkeypatch):
+    first = run_study(TOYS, seeds=[42], **TOY)
+    started = []
+    original = study._run
+    monkeypatch.setattr(study, '_run', lambda *a: started.append(a[0].name) or original(*a))
+    again = run_study(TOYS, seeds=[42], **TOY)
+    assert not started
+    assert again.equals(first)
+    run_study(TOYS, seeds=[42, 43], **TOY)
+    assert len(started) == 3
+
+
+def test_results_do_not_depend_on_the_order_or_on_what_ran_before(workdir):
+    forward = run_study(TOYS, seeds=[42, 43], runs_dir='a', **TOY)
+    torch.rand(3)
+    backward = run_study(TOYS[::-1], seeds=[43, 42], runs_dir='b', **TOY)
+    key = ['experiment', 'seed']
+    assert same(
+        forward.sort_values(key, ignore_index=True), backward.sort_values(key, ignore_index=True)
+    )
+
+
+def test_a_run_that_raises_leaves_the_others_alone_and_is_tried_again(workdir, monkeypatch):
+    table = run_study([TOYS[0], Experiment('bad', broken)], seeds=[42], **TOY)
+    assert table['error'].tolist() == ['', 'RuntimeError: no such layer']
+    assert np.isnan(table['valid_Corr'][1])
+    assert not [p for p in Path('runs').iterdir() if p.name.startswith('.')]
+    started = []
+    original = study._run
+    monkeypatch.setattr(study, '_run', lambda *a: started.append(a[0].name) or original(*a))
+    run_study([TOYS[0], Experiment('bad', broken)], seeds=[42], **TOY)
+    assert started == ['bad']
+
+
+def test_a_damaged_result_is_said_and_done_again(workdir, capsys):
+    first = run_study(TOYS[:1], seeds=[42], **TOY)
+    (result,) = Path('runs').glob('*/result.json')
+    result.write_text(result.read_text()[:20])
+    capsys.readouterr()
+    assert same(run_study(TOYS[:1], seeds=[42], **TOY), first)
+    assert 'the result is damaged; this run is done again' in capsys.readouterr().out
+    assert json.loads(result.read_text())['seed'] == 42
+
+
+def test_names_must_differ(workdir):
+    with pytest.raises(ValueError, match='different names'):
+        run_study([TOYS[0], TOYS[0]], seeds=[42], **TOY)
+
+
+SCRIPT = """
+import sys, time, os
+from pathlib import Path
+import torch
+from torch import nn
+from msa_lab.study import Experiment, run_study
+
+def train(model, criterion, data, *, epochs, checkpoint, log_dir):
+    with open('log', 'a') as log:
+        log.write(os.path.basename(log_dir).split('-seed')[0] + '\\n')
+    time.sleep(0.15)
+    value = model(torch.randn(4, 4)).sum().item()
+    torch.save(model.state_dict(), checkpoint)
+    return [{'epoch': 1, 'Corr': value}]
+
+def evaluate(model, criterion, data, *, checkpoint):
+    return {'Corr': torch.randn(1).item()}
+
+experiments = [Experiment(f'e{i}', lambda: nn.Linear(4, 1)) for i in range(10)]
+table = run_study(experiments, data=None, train=train, evaluate=evaluate, seeds=[42], epochs=1,
+                  runs_dir=sys.argv[1], n_jobs=int(sys.argv[2]))
+table.drop(columns='seconds').to_csv(sys.argv[3], index=False)
+"""
+
+
+@pytest.mark.parametrize('n_jobs', [1, 2])
+def test_a_killed_study_continues_where_it_was(workdir, n_jobs):
+    """Three real kills at random moments; finished runs stay, the table is that without a kill."""
+    Path('script.py').write_text(SCRIPT)
+    env = os.environ | {'PYTHONPATH': str(ROOT)}
+
+    def start(runs_dir, csv):
+        command = [sys.executable, 'script.py', runs_dir, str(n_jobs), csv]
+        return subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
+
+    assert start('whole', 'whole.csv').wait(120) == 0
+    Path('log').unlink()
+    rng = random.Random(n_jobs)
+    for _ in range(3):
+        process = start('killed', 'killed.csv')
+        before = len(list(Path('killed').glob('*/result.json')))
+        while len(list(Path('killed').glob('*/result.json'))) < min(before + 2, 9):
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = {p.parent.name: p.read_bytes() for p in Path('killed').glob('*/result.json')}
+    Path('log').unlink()
+    assert start('killed', 'killed.csv').wait(120) == 0
+    assert Path('killed.csv').read_text() == Path('whole.csv').read_text()
+    repeated = len(Path('log').read_text().splitlines())
+    assert repeated == 10 - len(finished)
+    for name, content in finished.items():
+        assert (Path('killed') / name / 'result.json').read_bytes() == content
+
+
+def lab_study(small_file, runs_dir, n_jobs):
+    """Three of the lab's own experiments with the lab's own training."""
+    experiments = [
+        Experiment('baseline', msa_utils.AblationModel),
+        Experiment('no norm', lambda: msa_utils.AblationModel(layer_norm=False)),
+        Experiment('MAE', partial(msa_utils.AblationModel, modalities=('text',)), nn.L1Loss()),
+    ]
+    return run_study(
+        experiments,
+        data=Path(small_file),
+        train=partial(msa_utils.fit, quiet=True),
+        evaluate=msa_utils.score_test_split,
+        seeds=[42, 43],
+        epochs=2,
+        runs_dir=runs_dir,
+        n_jobs=n_jobs,
+    )
+
+
+@pytest.fixture(scope='module')
+def alone(small_file, tmp_path_factory):
+    """The table of one process."""
+    return lab_study(small_file, tmp_path_factory.mktemp('alone'), n_jobs=1)
+
+
+def test_two_workers_give_the_table_of_one(small_file, workdir, alone):
+    assert (alone['error'] == '').all()
+    assert alone['valid_MAE'].nunique() == 6
+    threads = torch.get_num_threads()
+    assert same(lab_study(small_file, 'runs', n_jobs=2), alone)
+    assert torch.get_num_threads() == threads
+    assert len(list(Path('runs').glob('*/train/events*'))) == 6  # a TensorBoard run each
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_dask_cluster_gives_the_same_table(small_file, workdir, alone):
+    distributed = pytest.importorskip('distributed', reason='needs dask[distributed]')
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend='dask'),
+    ):
+        assert same(lab_study(small_file, 'runs', n_jobs=-1), alone)
+
+
+def test_the_default_of_the_ablations_trains_like_the_baseline(small_file, workdir, alone):
+    """The study's baseline row is the plain class, trained alone with the same seed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    msa_utils.set_seed(42)
+    model = msa_utils.MultimodalSentimentAnalysisModel()
+    history = msa_utils.fit(
+        model, nn.MSELoss(), small_file, epochs=2, checkpoint='b.pth', quiet=True
+    )
+    torch.set_num_threads(threads)
+    best = history[msa_utils.best_epoch(history)]
+    for name in msa_utils.METRICS:
+        assert alone[f'valid_{name}'][0] == pytest.approx(best[name], abs=2e-4)
+
+
+def table_of(values):
+    """A result table from {experiment: [Corr per seed]}."""
+    rows = [
+        {'experiment': name, 'seed': seed, 'valid_Corr': corr, 'error': ''}
+        for name, corrs in values.items()
+        for seed, corr in enumerate(corrs)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_summary_against_scipy():
+    base, other = [0.50, 0.55, 0.52, 0.58], [0.56, 0.60, 0.61, 0.60]
+    summary = summarize(table_of({'base': base, 'other': other}), 'base')
+    row = summary.loc['other', 'valid_Corr']
+    assert row['mean'] == pytest.approx(np.mean(other))
+    assert row['sd'] == pytest.approx(np.std(other, ddof=1))
+    assert row['diff'] == pytest.approx(np.mean(other) - np.mean(base))
+    interval = stats.ttest_rel(other, base).confidence_interval(0.95)
+    assert (row['low'], row['high']) == pytest.approx((interval.low, interval.high))
+    assert summary.loc['base', ('valid_Corr', 'diff')] == 0
+    assert summary['seeds'].tolist() == [4, 4]
+
+
+def test_differences_are_paired_by_seed_and_failed_runs_left_out():
+    table = table_of({'base': [0.1, 0.5, 0.9], 'other': [0.2, 0.6, 1.0]})
+    table.loc[5, ['error', 'valid_Corr']] = 'RuntimeError', np.nan
+    summary = summarize(table.sample(frac=1, random_state=0), 'base')
+    assert summary.loc['other', ('seeds', '')] == 2
+    row = summary.loc['other', 'valid_Corr']
+    assert (row['diff'], row['low'], row['high']) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_one_seed_has_a_difference_and_no_interval():
+    summary = summarize(table_of({'base': [0.5], 'other': [0.6]}), 'base')
+    assert summary.loc['other', ('valid_Corr', 'diff')] == pytest.approx(0.1)
+    assert np.isnan(summary.loc['other', ('valid_Corr', 'low')])
+    assert '不能下结论' in compare(summary, 'other', 'valid_Corr')
+    assert '草图' in caveat(summary)
+
+
+def test_the_sentence_says_what_the_interval_says():
+    values = {'base': [0.50, 0.52, 0.51], 'better': [0.60, 0.63, 0.61], 'same': [0.50, 0.55, 0.49]}
+    summary = summarize(table_of(values), 'base')
+    assert '不含 0' in compare(summary, 'better', 'valid_Corr')
+    assert '看不出差别' in compare(summary, 'same', 'valid_Corr')
+    assert '+0.103' in compare(summary, 'better', 'valid_Corr')
+    assert '3 个种子' in caveat(summary)
+
+
+def test_the_report_shows_means_intervals_failures_and_what_is_undefined():
+    table = table_of(
+        {'base': [0.50, 0.52], 'other': [0.60, 0.63], 'flat': [np.nan] * 2, 'bad': [0]}
+    )
+    table = table.assign(valid_MAE=1.25, test_Corr=0.4, parameters=12345.0, seconds=2.0)
+    table.loc[table['experiment'] == 'bad', ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
+    report = study.report(table, summarize(table, 'base'), ['base', 'other', 'flat', 'bad'])
+    assert report['valid_Corr'].tolist() == [
+        '0.510 ± 0.014', '0.615 ± 0.021', '无定义', '失败：RuntimeError: no',
+    ]  # fmt: skip
+    assert report.loc['other', '与基线之差 [95% 区间]'] == '+0.105 [+0.041, +0.169]'
+    assert report.loc['flat', '与基线之差 [95% 区间]'] == ''
+    assert report.loc['base', '与基线之差 [95% 区间]'] == ''
+    assert report.loc['other', '参数量'] == '12,345'
+    assert report.loc['other', '种子'] == '2/2'
+
+
+def test_an_unknown_baseline_is_refused():
+    with pytest.raises(ValueError, match="no experiment 'b'"):
+        summarize(table_of({'a': [1.0]}), 'b')
+
+
+def helper():
+    return 1
+
+
+def uses_helper():
+    return helper() + 1
+
+
+def test_the_key_follows_code_data_and_settings(tmp_path, monkeypatch):
+    file = tmp_path / 'data'
+    file.write_bytes(b'a')
+    key = digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key == digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key != digest('other', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key != digest('name', uses_helper, nn.HuberLoss(delta=2.0), file, 20)
+    assert key != digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 21)
+    monkeypatch.setitem(globals(), 'helper', lambda: 2)
+    assert key != digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    monkeypatch.undo()
+    file.write_bytes(b'b')
+    assert key != digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+
+
+def test_the_key_tells_lambdas_on_one_line_apart():
+    first, second = (lambda: nn.Linear(4, 1)), (lambda: nn.Linear(4, 2))
+    assert digest(first) != digest(second)
+    assert digest(partial(helper, 1)) != digest(partial(helper, 2))
+
+
+def test_the_key_is_the_same_in_another_process():
+    code = (
+        'from functools import partial; import msa_utils; from torch import nn;'
+        'from msa_lab.identity import digest;'
+        'print(digest(partial(msa_utils.fit, quiet=True), msa_utils.AblationModel, nn.HuberLoss()))'
+    )
+    keys = {
+        subprocess.run(
+            [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True,
+            env=os.environ | {'PYTHONHASHSEED': str(seed)},
+        ).stdout
+        for seed in (1, 2)
+    }  # fmt: skip
+    assert len(keys) == 1
