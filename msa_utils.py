@@ -1,7 +1,7 @@
 """The mirror of EXP_MSA.ipynb: every reusable definition of the notebook, in the notebook's order.
 
-The notebook teaches, this module is what other code and the tests import; a test keeps the two
-the same. `python msa_utils.py [FILE]` trains and tests the baseline of sections 2 to 5.
+A test keeps the two the same. Section 7 stands in `msa_ablations.py` and is re-exported here.
+`python msa_utils.py [FILE]` trains and tests the baseline of sections 2 to 5.
 """
 
 import math
@@ -20,14 +20,19 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from msa_ablations import *  # noqa: F403 (section 7 of the notebook)
 from msa_lab.data import DEFAULT_PATH, DataError, load_split
 
-# nn.LSTM(num_layers=1, dropout=0.1) is part of the lab's contract; PyTorch says, rightly, that
-# dropout acts only between stacked layers. Section 3 explains it; this one message is silenced.
+# One-layer LSTMs with dropout=0.1: it does nothing, as PyTorch warns; section 3 explains it.
 warnings.filterwarnings('ignore', message='dropout option adds dropout after all but last')
 
 
-# ---------------------------------------------------------------- section 1: set-up
+# Section 1: set-up.
+
+
+def default_device():
+    """The first GPU where there is one, else the CPU."""
+    return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
 
 
 def set_seed(seed=42):
@@ -38,7 +43,7 @@ def set_seed(seed=42):
     torch.cuda.manual_seed_all(seed)
 
 
-# ---------------------------------------------------------------- section 2: data set
+# Section 2: data set.
 
 
 class MOSIDataset(Dataset):
@@ -81,7 +86,7 @@ def make_loader(data_path, split, batch_size=16, limit=None):
     return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')
 
 
-# ---------------------------------------------------------------- section 3: model
+# Section 3: model.
 
 
 class MultimodalSentimentAnalysisModel(nn.Module):
@@ -124,8 +129,7 @@ def count_parameters(model):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-# ---------------------------------------------------------------- section 4: metrics
-
+# Section 4: metrics.
 
 METRICS = ('Non0_acc_2', 'Non0_F1_score', 'Mult_acc_5', 'Mult_acc_7', 'MAE', 'Corr')
 
@@ -158,8 +162,8 @@ def eval_mosi_regression(y_pred, y_true, exclude_zero=False):
     nonzero = y_true != 0
     positive, truth = y_pred[nonzero] > 0, y_true[nonzero] > 0
     binary = nonzero.any()
-    constant = np.ptp(y_pred) == 0 or np.ptp(y_true) == 0
     with np.errstate(all='ignore'):
+        constant = np.ptp(y_pred) == 0 or np.ptp(y_true) == 0
         metrics = {
             'Non0_acc_2': np.mean(positive == truth) if binary else np.nan,
             'Non0_F1_score': f1_score(positive, truth, average='weighted') if binary else np.nan,
@@ -171,7 +175,7 @@ def eval_mosi_regression(y_pred, y_true, exclude_zero=False):
     return {name: round(float(value), 4) for name, value in metrics.items()}
 
 
-# ---------------------------------------------------------------- section 5: training
+# Section 5: training.
 
 
 def evaluate(model, loader, criterion, device):
@@ -276,10 +280,9 @@ def mean_loss(losses, epoch):
     """
     if not losses.isfinite().all():
         batch = int((~losses.isfinite()).nonzero()[0])
-        raise FloatingPointError(
-            f'training loss is {losses[batch]} at epoch {epoch + 1}, batch {batch + 1}: try a '
-            f'smaller learning rate; the best weights so far stay in the checkpoint'
-        )
+        kept = 'the best weights so far are kept' if epoch else 'no weights were saved'
+        where = f'epoch {epoch + 1}, batch {batch + 1}'
+        raise FloatingPointError(f'loss is {losses[batch]} at {where}: lower lr and retry; {kept}')
     return losses.double().mean().item()
 
 
@@ -336,32 +339,53 @@ def evaluate_test_split(
     return loss, metrics, y_pred, y_true
 
 
+def score_test_split(model, criterion, data_path, *, checkpoint, limit=None):
+    """`evaluate_test_split` for a study: prints nothing, returns the metrics alone."""
+    _, metrics, _, _ = evaluate_test_split(
+        model, checkpoint, data_path, criterion, default_device(), limit=limit, quiet=True
+    )
+    return metrics
+
+
+def fit(
+    model, criterion, data_path, *, epochs, checkpoint, log_dir=None, batch_size=16, lr=1e-3,
+    limit=None, progress=False, quiet=False,
+):  # fmt: skip
+    """Train a model as the baseline is trained; its history, with the best weights on disk.
+
+    Adam, cosine annealing over all steps. `limit` keeps the first utterances of each split;
+    `log_dir` is the TensorBoard run directory; the rest as in `train_model`.
+    """
+    device = default_device()
+    model.to(device)
+    train_loader = make_loader(data_path, 'train', batch_size, limit)
+    valid_loader = make_loader(data_path, 'valid', batch_size, limit)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
+    with RunWriter(log_dir) if log_dir else nullcontext() as writer:
+        return train_model(
+            model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
+            checkpoint=checkpoint, writer=writer, progress=progress, quiet=quiet,
+        )  # fmt: skip
+
+
 def main(
     data_path='./mosi_raw.pkl', epochs=20, *, build=None, batch_size=16, lr=1e-3, seed=42,
     limit=None, checkpoint='best_model.pth', log_dir=None, progress=False,
 ):  # fmt: skip
     """Train the baseline, reload its best weights, test it: (model, history, test metrics).
 
-    MSE loss, Adam, cosine annealing over all steps. `build()` gives another model to train in
-    its place; `limit` keeps the first utterances of each split; `log_dir` is the TensorBoard run
-    directory; the rest as in `train_model`.
+    MSE loss; `build()` gives another model to train in its place; the rest as in `fit`.
     """
-    device = torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
+    device = default_device()
     print(f'Device: {device}')
     set_seed(seed)
-
-    model = (build or MultimodalSentimentAnalysisModel)().to(device)
-    train_loader = make_loader(data_path, 'train', batch_size, limit)
-    valid_loader = make_loader(data_path, 'valid', batch_size, limit)
+    model = (build or MultimodalSentimentAnalysisModel)()
     criterion = nn.MSELoss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
-
-    with RunWriter(log_dir) if log_dir else nullcontext() as writer:
-        history = train_model(
-            model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
-            checkpoint=checkpoint, writer=writer, progress=progress,
-        )  # fmt: skip
+    history = fit(
+        model, criterion, data_path, epochs=epochs, checkpoint=checkpoint, log_dir=log_dir,
+        batch_size=batch_size, lr=lr, limit=limit, progress=progress,
+    )  # fmt: skip
     _, metrics, _, _ = evaluate_test_split(
         model, checkpoint, data_path, criterion, device, batch_size=batch_size, limit=limit
     )
@@ -370,6 +394,6 @@ def main(
 
 if __name__ == '__main__':
     try:
-        main(sys.argv[1] if len(sys.argv) > 1 else os.environ.get('MSA_DATA', DEFAULT_PATH))
+        main(sys.argv[1] if len(sys.argv) > 1 else os.environ.get('MSA_DATA') or DEFAULT_PATH)
     except (FileNotFoundError, DataError) as error:
         sys.exit(f'error: {error}')

@@ -7,6 +7,8 @@ stand-in. The generator is calibrated on these rows alone, never on how far a be
 
 import argparse
 import tempfile
+from dataclasses import fields
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -14,28 +16,11 @@ import joblib
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
 import msa_utils
 from msa_lab.data import SPLITS, load_split
 from msa_lab.standin import LATENT_SCALE, Settings, World, write_standin
-
-
-class OneModality(msa_utils.MultimodalSentimentAnalysisModel):
-    """The baseline with one of its three streams: (B, T, width) x 3 -> (B, 1)."""
-
-    def __init__(self, modality):
-        super().__init__()
-        self.modality = modality
-
-    def forward(self, vision, text, audio):
-        features = dict(vision=vision, text=text, audio=audio)[self.modality]
-        normed = getattr(self, f'{self.modality}_norm')(features)
-        hidden = torch.relu(getattr(self, f'{self.modality}_fc')(normed))
-        sequence, _ = getattr(self, f'{self.modality}_lstm')(hidden)
-        _, (hidden, _) = self.mm_lstm(sequence)
-        return 6 * torch.sigmoid(self.fc(hidden[-1])) - 3
 
 
 class BagOfWords(nn.Module):
@@ -53,9 +38,9 @@ class BagOfWords(nn.Module):
 
 MODELS = {
     'all': msa_utils.MultimodalSentimentAnalysisModel,
-    'text': lambda: OneModality('text'),
-    'audio': lambda: OneModality('audio'),
-    'vision': lambda: OneModality('vision'),
+    'text': partial(msa_utils.AblationModel, modalities=('text',)),
+    'audio': partial(msa_utils.AblationModel, modalities=('audio',)),
+    'vision': partial(msa_utils.AblationModel, modalities=('vision',)),
     'words': BagOfWords,
 }
 
@@ -65,17 +50,13 @@ def train_once(name, path, seed, epochs):
     torch.set_num_threads(1)
     msa_utils.set_seed(seed)
     model, criterion = MODELS[name](), nn.MSELoss()
-    train, valid = (msa_utils.make_loader(path, split) for split in ('train', 'valid'))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = f'{folder}/best.pth'
-        history = msa_utils.train_model(
-            model, train, valid, criterion, optimizer, scheduler, 'cpu', epochs,
-            checkpoint=checkpoint, quiet=True,
-        )  # fmt: skip
+        history = msa_utils.fit(
+            model, criterion, path, epochs=epochs, checkpoint=checkpoint, quiet=True
+        )
         _, metrics, y_pred, _ = msa_utils.evaluate_test_split(
-            model, checkpoint, path, criterion, 'cpu', quiet=True
+            model, checkpoint, path, criterion, msa_utils.default_device(), quiet=True
         )
     return history, metrics, y_pred.numpy()
 
@@ -215,7 +196,9 @@ def main():
         '--set', nargs='*', default=[], metavar='NAME=VALUE', help='other settings of the world'
     )
     args = parser.parse_args()
-    changes = {name: float(value) for name, value in (pair.split('=') for pair in args.set)}
+    types = {field.name: type(field.default) for field in fields(Settings)}
+    pairs = [pair.split('=') for pair in args.set]
+    changes = {name: types[name](value) for name, value in pairs}
 
     with tempfile.TemporaryDirectory() as folder:
         paths = {seed: Path(folder, f'standin{seed}.pkl') for seed in args.data_seeds}

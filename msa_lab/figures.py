@@ -153,3 +153,63 @@ def curves(scalars, best_epoch=None, floor=None, title=''):
     axes[0].legend(frameon=False, fontsize=9)
     axes[0].set_ylim(bottom=0)
     return figure
+
+
+def ablation(results, summary, baseline, metric='valid_Corr', title=''):
+    """Every run of every experiment as a point, the baseline's mean as a line.
+
+    A whisker is the 95% interval of the paired difference, drawn from the baseline's mean: where
+    it does not touch the line, the interval leaves out zero. Experiments run from top to bottom.
+    """
+    names = list(summary.index)
+    figure, ax = _figure(9, 1.3 + 0.42 * len(names), title=title)
+    base = summary.loc[baseline, (metric, 'mean')]
+    ax.axvline(base, color='#999999', linestyle='--', linewidth=1, label=f'mean of {baseline}')
+    for row, name in enumerate(names):
+        points = results.loc[results['experiment'] == name, metric]
+        ax.plot(points, [row] * len(points), 'o', color=ACCENT, alpha=0.55, markersize=6,
+                label='one seed' if row == 0 else None)  # fmt: skip
+        low, high = (
+            base + summary.loc[name, (metric, 'low')],
+            base + summary.loc[name, (metric, 'high')],
+        )
+        if name != baseline and np.isfinite(low):
+            ax.plot([low, high], [row + 0.25] * 2, '|-', color='black', linewidth=1.2,
+                    label='95% interval of the difference' if row == 1 else None)  # fmt: skip
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlabel(metric.replace('valid_', 'validation ').replace('test_', 'test '))
+    figure.legend(frameon=False, fontsize=8, loc='outside lower center', ncols=3)
+    return figure
+
+
+def layer_norm_statistics(before, after, title=''):
+    """Standard deviation within a step, before and after LayerNorm, {modality: (steps,)}."""
+    figure, axes = _figure(10, 2.8, 1, 3, title, squeeze=False)
+    for ax, modality in zip(axes[0], MODALITIES, strict=True):
+        edges = np.linspace(0, max(before[modality].max(), after[modality].max()) * 1.02, 40)
+        ax.hist(before[modality], edges, color='#BBBBBB', label='before')
+        ax.hist(after[modality], edges, color=COLOURS[modality], alpha=0.8, label='after')
+        ax.set(xlabel=f'{modality}: sd within a step', yscale='log')
+        ax.legend(frameon=False, fontsize=8)
+    axes[0, 0].set_ylabel('steps')
+    return figure
+
+
+def losses(delta=1.0):
+    """The three regression losses and their slopes as functions of the error."""
+    error = np.linspace(-3, 3, 601)
+    inside = np.abs(error) <= delta
+    huber = np.where(inside, error**2 / 2, delta * (np.abs(error) - delta / 2))
+    figure, axes = _figure(9, 2.8, 1, 2)
+    for name, value, slope, style in (
+        ('MSE', error**2, 2 * error, '-'),
+        ('MAE', np.abs(error), np.sign(error), '--'),
+        (f'Huber, delta = {delta:g}', huber, np.clip(error, -delta, delta), '-.'),
+    ):
+        axes[0].plot(error, value, style, label=name)
+        axes[1].plot(error, slope, style, label=name)
+    axes[0].set(xlabel='error: prediction - label', ylabel='loss', ylim=(0, 6))
+    axes[1].set(xlabel='error: prediction - label', ylabel='slope of the loss')
+    axes[0].legend(frameon=False, fontsize=9)
+    return figure

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from msa_lab.standin import write_standin
+from msa_utils import make_loader
 
 ROOT = Path(__file__).parent.parent
 SMALL = dict(videos=(6, 3, 4), utterances=(97, 33, 40))
@@ -35,6 +36,12 @@ def small_file(tmp_path_factory):
 
 
 @pytest.fixture
+def batch(small_file):
+    """Vision, text and audio of 16 utterances."""
+    return next(iter(make_loader(small_file, 'valid')))[:3]
+
+
+@pytest.fixture
 def workdir(tmp_path, monkeypatch):
     """An empty current directory, so that nothing is written into the checkout."""
     monkeypatch.chdir(tmp_path)
@@ -43,12 +50,13 @@ def workdir(tmp_path, monkeypatch):
 
 @pytest.fixture(scope='session')
 def sources():
-    """The code of the module and of the notebook, as one program each, {file name: code}.
+    """The code of the mirror and of the notebook, as one program each: 'mirror', 'notebook'.
 
-    Lines that only IPython understands become comments.
+    The mirror is `msa_utils.py` and what it re-exports, in that order; lines of the notebook that
+    only IPython understands become comments.
     """
     cells = nbformat.read(ROOT / 'EXP_MSA.ipynb', as_version=4).cells
     code = '\n\n'.join(cell.source for cell in cells if cell.cell_type == 'code')
     lines = ('#' + line if line.startswith(('%', '!')) else line for line in code.splitlines())
-    module = (ROOT / 'msa_utils.py').read_text(encoding='utf-8')
-    return {'msa_utils.py': module, 'EXP_MSA.ipynb': '\n'.join(lines)}
+    mirror = [(ROOT / f).read_text(encoding='utf-8') for f in ('msa_utils.py', 'msa_ablations.py')]
+    return {'mirror': '\n\n'.join(mirror), 'notebook': '\n'.join(lines)}

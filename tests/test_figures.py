@@ -1,10 +1,12 @@
 """Every plot draws, without a warning, also from little data; nothing needs a display."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from msa_lab import figures
+from msa_lab.study import summarize
 
 rng = np.random.default_rng(0)
 SCORES = rng.uniform(-3, 3, 40)
@@ -15,7 +17,18 @@ SCALARS = {
     ('valid', 'metrics/Corr'): (STEPS, [0.1, np.nan, 0.3, 0.2, 0.3]),
     ('train', 'lr'): (STEPS, [4, 3, 2, 1, 0]),
 }
+RESULTS = pd.DataFrame(
+    [
+        {'experiment': name, 'seed': seed, 'valid_Corr': 0.5 + 0.01 * seed * i, 'error': ''}
+        for i, name in enumerate(('base', 'other', 'one seed'))
+        for seed in range(1 if name == 'one seed' else 3)
+    ]
+)
+SPREADS = {'vision': np.zeros(9), 'text': np.ones(9), 'audio': rng.uniform(0, 9, 9)}
 PLOTS = {
+    'ablation': lambda: figures.ablation(RESULTS, summarize(RESULTS, 'base'), 'base'),
+    'layer_norm_statistics': lambda: figures.layer_norm_statistics(SPREADS, SPREADS),
+    'losses': figures.losses,
     'label_histogram': lambda: figures.label_histogram({'train': SCORES, 'valid': SCORES[:1]}),
     'length_histogram': lambda: figures.length_histogram({'train': np.arange(1, 51)}, 50),
     'utterance': lambda: figures.utterance(

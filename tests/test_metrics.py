@@ -132,9 +132,9 @@ def test_one_utterance():
     assert eval_mosi_regression(torch.tensor([1.2]), torch.tensor([1.0]))['Mult_acc_7'] == 1.0
 
 
-@pytest.mark.parametrize('bad', [math.nan, math.inf])
+@pytest.mark.parametrize('bad', [[math.nan, 1.0], [math.inf, 1.0], [math.inf, math.inf]])
 def test_predictions_that_are_not_finite_give_nan_and_no_warning(bad):
-    metrics = eval_mosi_regression(torch.tensor([bad, 1.0]), torch.tensor([1.0, -1.0]))
+    metrics = eval_mosi_regression(torch.tensor(bad), torch.tensor([1.0, -1.0]))
     assert math.isnan(metrics['Corr'])
 
 

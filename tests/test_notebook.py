@@ -13,8 +13,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parent.parent
-SECTIONS = ['0', '1', '2', '3', '4', '5', '6', '10']
-N_FIGURES = 8  # plots and the framework
+SECTIONS = ['0', '1', '2', '3', '4', '5', '6', '7', '10']
+N_FIGURES = 16  # plots and the framework
 
 
 @pytest.fixture(scope='module')
@@ -86,7 +86,7 @@ def test_the_configuration_cell_is_tagged_for_papermill(committed):
     tagged = [c for c in committed.cells if 'parameters' in c.metadata.get('tags', [])]
     assert len(tagged) == 1
     names = re.findall(r'^(\w+) =', tagged[0].source, re.MULTILINE)
-    assert names == ['DATA', 'PROFILE']
+    assert names == ['DATA', 'PROFILE', 'SEEDS']
 
 
 def test_nothing_needs_a_browser(committed):
@@ -128,11 +128,12 @@ def test_the_notebook_runs_in_profile_smoke_with_nothing_downloaded(executed):
     assert not (folder / 'mosi_raw.pkl').exists()
 
 
-def test_the_progress_bar_is_one_line(executed):
+def test_each_progress_bar_is_one_line(executed):
     _, notebook = executed
-    bars = [line for line in printed(notebook).splitlines() if 'training:' in line]
-    assert len(bars) == 1
-    assert '100%' in bars[0]
+    for name in ('training:', 'runs:'):
+        bars = [line for line in printed(notebook).splitlines() if name in line]
+        assert len(bars) == 1
+        assert '100%' in bars[0]
 
 
 def test_the_page_needs_no_network_and_shows_every_figure(executed):
@@ -149,6 +150,13 @@ def test_the_page_needs_no_network_and_shows_every_figure(executed):
     formulas = page.find_all('math')
     assert len(formulas) >= 20
     assert not any('\\' in formula.get_text() for formula in formulas)  # no LaTeX left over
+
+
+def test_every_experiment_of_question_two_ran(executed):
+    folder, notebook = executed
+    assert len(list((folder / 'runs' / 'study').glob('*/result.json'))) == 14
+    assert '失败' not in printed(notebook)
+    assert '草图' in printed(notebook)  # one seed: the lab says that it shows nothing
 
 
 def test_a_file_named_by_msa_data_is_used_and_named(tmp_path, small_file):

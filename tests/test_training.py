@@ -4,11 +4,14 @@ import ast
 import inspect
 import math
 import os
+import pickle
+import random
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -197,10 +200,49 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_batch(small_file, workdi
             output = super().forward(*features)
             return output * math.nan if len(self.calls) == 10 + 3 else output
 
-    with pytest.raises(FloatingPointError, match=r'nan at epoch 2, batch 3: try a smaller'):
+    with pytest.raises(FloatingPointError, match=r'nan at epoch 2, batch 3: .*so far are kept'):
         fit(Breaks(), small_file, quiet=True)
     saved = torch.load('best_model.pth', weights_only=True)['weight']
     assert saved.isfinite()  # the first epoch's weights are still there
+
+
+def test_an_infinite_loss_in_the_first_epoch_says_that_nothing_was_saved(small_file, workdir):
+    class Explodes(Dial):
+        def forward(self, *features):
+            return super().forward(*features) + math.inf
+
+    with pytest.raises(FloatingPointError, match=r'inf at epoch 1, batch 1: .* no weights were'):
+        fit(Explodes(), small_file, quiet=True)
+
+
+def test_weights_are_loaded_without_running_code(small_file, workdir):
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (Path('executed'),)
+
+    torch.save({'weight': torch.tensor(1.0), 'x': Payload()}, 'evil.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        msa_utils.score_test_split(Dial(), nn.MSELoss(), small_file, checkpoint='evil.pth')
+    assert not Path('executed').exists()
+
+
+def test_limit_holds_for_the_test_split_too(small_file, workdir):
+    save_checkpoint(Dial(), 'a.pth')
+    _, _, y_pred, y_true = msa_utils.evaluate_test_split(
+        Dial(), 'a.pth', small_file, nn.MSELoss(), 'cpu', limit=7
+    )
+    assert len(y_pred) == len(y_true) == 7
+
+
+def test_set_seed_seeds_every_generator(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.cuda, 'manual_seed_all', seen.append)
+    draws = []
+    for _ in range(2):
+        msa_utils.set_seed(7)
+        draws.append((random.random(), np.random.rand(), torch.rand(1).item()))
+    assert draws[0] == draws[1]
+    assert set(seen) == {7}
 
 
 def test_zero_epochs_are_refused(small_file, workdir):
@@ -326,9 +368,9 @@ def functions_that_name_the_test_split(source):
     return found
 
 
-@pytest.mark.parametrize('file', ['msa_utils.py', 'EXP_MSA.ipynb'])
-def test_one_function_alone_names_the_test_split(sources, file):
-    assert functions_that_name_the_test_split(sources[file]) == {'evaluate_test_split'}
+@pytest.mark.parametrize('side', ['mirror', 'notebook'])
+def test_one_function_alone_names_the_test_split(sources, side):
+    assert functions_that_name_the_test_split(sources[side]) == {'evaluate_test_split'}
 
 
 def test_without_weights_on_disk_there_is_no_test(small_file, workdir):
@@ -355,6 +397,11 @@ def test_the_command_without_data_is_one_clear_line(workdir):
     assert result.stderr.count('\n') == 1
     for part in ('mosi_raw.pkl', 'box.nju.edu.cn', 'python -m msa_lab.standin'):
         assert part in result.stderr
+
+
+def test_the_command_reads_msa_data_and_takes_empty_for_unset(workdir):
+    assert 'no data file gone.pkl' in command_line(MSA_DATA='gone.pkl').stderr
+    assert 'no data file mosi_raw.pkl' in command_line(MSA_DATA='').stderr
 
 
 def test_the_command_with_a_file_that_is_no_data_is_one_clear_line(workdir):

@@ -1,0 +1,194 @@
+"""The mirror of EXP_MSA.ipynb, section 7: the parts of the ablations.
+
+`msa_utils` re-exports every name, so that importing it is enough; see there.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+
+def padding_mask(vision, text, audio):
+    """Which steps are padding, bool (B, T): zero in all modalities, with none filled before.
+
+    An utterance of nothing but padding keeps its last step.
+    """
+    filled = vision.any(-1) | text.any(-1) | audio.any(-1)  # (B, T)
+    filled[:, -1] = True
+    return filled.int().cummax(dim=1).values == 0
+
+
+def shared_padding(padding):
+    """Number of steps at the front that are padding in every utterance, of bool (B, T)."""
+    return int(padding.all(0).sum())
+
+
+class RecurrentEncoder(nn.LSTM):
+    """The baseline's LSTM, (B, T, 128) -> (B, T, 128), quick where all utterances are padded.
+
+    Steps that are padding in the whole batch have the same states in every utterance: they are
+    computed once and expanded. The result differs from `nn.LSTM` by rounding alone.
+    """
+
+    def forward(self, sequence, padding):
+        shared = shared_padding(padding)
+        if shared == 0:
+            return super().forward(sequence)[0]
+        head, state = super().forward(sequence[:1, :shared])  # (1, shared, 128)
+        state = tuple(s.expand(-1, len(sequence), -1).contiguous() for s in state)
+        tail, _ = super().forward(sequence[:, shared:], state)  # (B, T - shared, 128)
+        return torch.cat([head.expand(len(sequence), -1, -1), tail], dim=1)
+
+
+class PositionEncoding(nn.Module):
+    """Adds the sinusoids of Vaswani et al. (2017), section 3.5: (B, T, dim) -> (B, T, dim)."""
+
+    def __init__(self, dim=128, max_steps=500):
+        super().__init__()
+        position = torch.arange(max_steps).unsqueeze(1)  # (T, 1)
+        frequency = torch.exp(-math.log(10000.0) * torch.arange(0, dim, 2) / dim)  # (dim / 2,)
+        table = torch.zeros(max_steps, dim)
+        table[:, 0::2] = torch.sin(position * frequency)
+        table[:, 1::2] = torch.cos(position * frequency)
+        self.register_buffer('table', table, persistent=False)
+
+    def forward(self, sequence):
+        return sequence + self.table[: sequence.shape[1]]
+
+
+class TransformerEncoder(nn.Module):
+    """One Transformer layer in place of an LSTM: (B, T, 128) -> (B, T, 128); padding is masked."""
+
+    def __init__(self, position=True, dim=128, num_heads=4, dropout=0.1):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(dim, num_heads, 2 * dim, dropout, batch_first=True)
+        self.position = PositionEncoding(dim) if position else nn.Identity()
+        self.encoder = nn.TransformerEncoder(layer, num_layers=1, enable_nested_tensor=False)
+
+    def forward(self, sequence, padding):
+        shared = shared_padding(padding)  # masked everywhere, so it need not be computed
+        sequence = self.position(sequence)[:, shared:]
+        output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])
+        return nn.functional.pad(output, (0, 0, shared, 0))  # zeros again: (B, T, 128)
+
+
+def masked_mean(sequence, padding):
+    """Mean over the steps that are not padding: (B, T, D) and bool (B, T) -> (B, D)."""
+    weight = (~padding).unsqueeze(-1).to(sequence.dtype)  # (B, T, 1)
+    return (sequence * weight).sum(1) / weight.sum(1)
+
+
+class SelfAttentionFusion(nn.Module):
+    """All sequences joined into one of M * T steps; every step attends to every other."""
+
+    def __init__(self, num_modalities, dim=128):
+        super().__init__()
+        self.modality = nn.Parameter(0.02 * torch.randn(num_modalities, dim))
+        self.encoder = TransformerEncoder(position=False, dim=dim)
+
+    def forward(self, sequences, padding):
+        tagged = [s + tag for s, tag in zip(sequences, self.modality, strict=True)]
+        joined, mask = torch.cat(tagged, dim=1), padding.repeat(1, len(tagged))  # (B, M * T, 128)
+        return masked_mean(self.encoder(joined, mask), mask)
+
+
+class CrossAttentionFusion(nn.Module):
+    """Every modality asks the others: its steps are queries, theirs are keys and values."""
+
+    def __init__(self, num_modalities, dim=128, num_heads=4, dropout=0.1):
+        super().__init__()
+        if num_modalities < 2:
+            raise ValueError('cross-attention needs at least two modalities')
+        attention = [
+            nn.MultiheadAttention(dim, num_heads, dropout, batch_first=True)
+            for _ in range(num_modalities)
+        ]
+        self.attention, self.norm = nn.ModuleList(attention), nn.LayerNorm(dim)
+
+    def forward(self, sequences, padding):
+        fused = []
+        for i, (query, attention) in enumerate(zip(sequences, self.attention, strict=True)):
+            others = torch.cat([s for j, s in enumerate(sequences) if j != i], dim=1)
+            mask = padding.repeat(1, len(sequences) - 1)  # (B, (M - 1) * T)
+            answer, _ = attention(query, others, others, mask, need_weights=False)
+            fused.append(self.norm(query + answer))  # (B, T, 128)
+        return masked_mean(sum(fused), padding)
+
+
+def make_encoder(encoder, position):
+    """A module (B, T, 128), bool (B, T) -> (B, T, 128): 'lstm' or 'transformer'."""
+    if encoder == 'lstm':
+        return RecurrentEncoder(128, 128, batch_first=True)
+    if encoder == 'transformer':
+        return TransformerEncoder(position)
+    raise ValueError(f"encoder must be 'lstm' or 'transformer'; got {encoder!r}")
+
+
+class ModalityEncoders(nn.Module):
+    """The first half of the baseline: LayerNorm, Linear, ReLU and encoder for each modality."""
+
+    def __init__(self, modalities, widths, layer_norm, encoder, position):
+        super().__init__()
+        self.modalities = tuple(modalities)
+        for name in self.modalities:
+            norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()
+            self.add_module(f'{name}_norm', norm)
+        for name in self.modalities:
+            self.add_module(f'{name}_fc', nn.Linear(widths[name], 128))
+        for name in self.modalities:
+            self.add_module(f'{name}_lstm', make_encoder(encoder, position))
+
+    def encode(self, vision, text, audio):
+        """The output sequence of every modality, a list of (B, T, 128), and the padding mask."""
+        padding = padding_mask(vision, text, audio)
+        features, sequences = {'vision': vision, 'text': text, 'audio': audio}, []
+        for name in self.modalities:
+            x = self.get_submodule(f'{name}_norm')(features[name])
+            x = torch.relu(self.get_submodule(f'{name}_fc')(x))  # (B, T, 128)
+            sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))
+        return sequences, padding
+
+
+class AblationModel(ModalityEncoders):
+    """The baseline with one thing changed; the defaults give the baseline from its weights.
+
+    `encoder`: 'lstm' or 'transformer' (`position=False` leaves its position encoding out).
+    `fusion`: 'sum', 'self_attention' or 'cross_attention'. `modalities` are those used.
+    """
+
+    def __init__(
+        self, encoder='lstm', fusion='sum', layer_norm=True, position=True,
+        modalities=('vision', 'text', 'audio'), vision_dim=35, text_dim=300, audio_dim=74,
+    ):  # fmt: skip
+        widths = {'vision': vision_dim, 'text': text_dim, 'audio': audio_dim}
+        super().__init__(modalities, widths, layer_norm, encoder, position)
+        if fusion == 'sum':
+            self.mm_lstm = make_encoder(encoder, position)
+        elif fusion == 'self_attention':
+            self.fusion = SelfAttentionFusion(len(self.modalities))
+        elif fusion == 'cross_attention':
+            self.fusion = CrossAttentionFusion(len(self.modalities))
+        else:
+            raise ValueError(f"fusion must be 'sum', 'self_' or 'cross_attention'; got {fusion!r}")
+        self.fc = nn.Linear(128, 1)
+
+    def forward(self, vision, text, audio):
+        sequences, padding = self.encode(vision, text, audio)
+        if hasattr(self, 'mm_lstm'):
+            fused = self.mm_lstm(sum(sequences), padding)[:, -1]  # the last step: (B, 128)
+        else:
+            shared = shared_padding(padding)
+            fused = self.fusion([s[:, shared:] for s in sequences], padding[:, shared:])
+        return 6 * torch.sigmoid(self.fc(fused)) - 3  # (B, 1)
+
+
+class ConstantModel(nn.Module):
+    """The floor: one number for every utterance, (B, 1), whatever it is shown."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(float(value)))
+
+    def forward(self, vision, text, audio):
+        return self.value.expand(len(text), 1)
