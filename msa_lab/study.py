@@ -111,9 +111,9 @@ def _run(experiment, seed, folder, data, train, evaluate, epochs):
 
     Works in a folder of its own, which takes its name only when everything in it is complete.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     unfinished = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # behind what may fail, so that it is always set back
     row = {'experiment': experiment.name, 'seed': seed, 'error': ''}
     start = time.perf_counter()
     try:
@@ -177,10 +177,10 @@ def summarize(results, baseline):
         raise ValueError(f'no experiment {baseline!r} in the results')
     finished = results[results['error'] == '']
     metrics = [c for c in results if c.startswith(('valid_', 'test_'))]
+    base = finished[finished['experiment'] == baseline].set_index('seed')
     table = {}
     for name in results['experiment'].unique():
         own = finished[finished['experiment'] == name].set_index('seed')
-        base = finished[finished['experiment'] == baseline].set_index('seed')
         row = table[name] = {('seeds', ''): len(own)}
         for metric in metrics:
             row[metric, 'mean'], row[metric, 'sd'] = own[metric].mean(), own[metric].std()
