@@ -36,6 +36,7 @@ lint: venv  ## check style
 
 figures: venv  ## draw images/ again
 	$(RUN) images.draw_framework
+	$(RUN) images.draw_improved
 
 calibrate: venv  ## measure the stand-in data against their targets
 	$(RUN) benchmarks.calibrate

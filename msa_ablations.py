@@ -74,9 +74,9 @@ class TransformerEncoder(nn.Module):
 
 
 def masked_mean(sequence, padding):
-    """Mean over the steps that are not padding: (B, T, D) and bool (B, T) -> (B, D)."""
+    """Mean over the steps that are not padding: (B, T, D), bool (B, T) -> (B, D); 0 of none."""
     weight = (~padding).unsqueeze(-1).to(sequence.dtype)  # (B, T, 1)
-    return (sequence * weight).sum(1) / weight.sum(1)
+    return (sequence * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
 class SelfAttentionFusion(nn.Module):

@@ -1,6 +1,6 @@
 """The mirror of EXP_MSA.ipynb: every reusable definition of the notebook, in the notebook's order.
 
-A test keeps the two the same. Section 7 stands in `msa_ablations.py` and is re-exported here.
+A test keeps the two the same. Sections 7 to 9 stand in `msa_ablations.py` and `msa_improved.py`.
 `python msa_utils.py [FILE]` trains and tests the baseline of sections 2 to 5.
 """
 
@@ -21,6 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from msa_ablations import *  # noqa: F403 (section 7 of the notebook)
+from msa_improved import *  # noqa: F403 (sections 8 and 9)
 from msa_lab.data import DEFAULT_PATH, DataError, load_split
 
 # One-layer LSTMs with dropout=0.1: it does nothing, as PyTorch warns; section 3 explains it.

@@ -12,6 +12,11 @@ from msa_lab.data import MODALITIES
 COLOURS = {'vision': '#0072B2', 'text': '#D55E00', 'audio': '#009E73'}
 SPLIT_COLOURS = {'train': '#4D4D4D', 'valid': '#CC79A7', 'test': '#E69F00'}
 ACCENT = '#6A51A3'
+MODEL_STYLES = {  # one colour and marker per model, in every figure
+    'baseline': ('#4D4D4D', 'o-'),
+    'TFN': ('#E69F00', 's--'),
+    'better model': (ACCENT, 'D-'),
+}
 SCORES = np.arange(-3, 4)
 
 
@@ -211,5 +216,81 @@ def losses(delta=1.0):
         axes[1].plot(error, slope, style, label=name)
     axes[0].set(xlabel='error: prediction - label', ylabel='loss', ylim=(0, 6))
     axes[1].set(xlabel='error: prediction - label', ylabel='slope of the loss')
+    axes[0].legend(frameon=False, fontsize=9)
+    return figure
+
+
+def robustness(scores, xlabel, title=''):
+    """Test Corr and MAE of every model as its input gets worse: mean over seeds, band min to max.
+
+    `scores` has one row per (model, seed, level): columns `model`, `level`, `Corr`, `MAE`; the
+    levels are numbers, or names that are drawn in their order; the models are those that
+    MODEL_STYLES knows.
+    """
+    figure, axes = _figure(9.5, 3.3, 1, 2, title)
+    levels = list(scores['level'].unique())
+    numeric = all(isinstance(level, (int, float)) for level in levels)
+    x = levels if numeric else range(len(levels))
+    for name in scores['model'].unique():
+        colour, style = MODEL_STYLES[name]
+        own = scores[scores['model'] == name].groupby('level', sort=False)
+        for ax, metric in zip(axes, ('Corr', 'MAE'), strict=True):
+            low, mean, high = (own[metric].agg(part).loc[levels] for part in ('min', 'mean', 'max'))
+            ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            ax.plot(x, mean, style, color=colour, label=name, markersize=5)
+    for ax, name in zip(axes, ('test Corr (higher is better)', 'test MAE (lower is better)'),
+                        strict=True):  # fmt: skip
+        ax.set(xlabel=xlabel, ylabel=name)
+        ax.set_xticks(x, [f'{level:g}' for level in levels] if numeric else levels)
+    axes[0].axhline(0, color='black', linewidth=0.6)
+    axes[0].legend(frameon=False, fontsize=9)
+    return figure
+
+
+def attention(utterances, title=''):
+    """The words of utterances, and under each the share of attention that it gets.
+
+    `utterances` is a list of (words, weights (L,), caption); an utterance takes one row, and at
+    most its last 14 words are shown.
+    """
+    figure, axes = _figure(11, 0.4 + 1.15 * len(utterances), len(utterances), 1, title,
+                           squeeze=False)  # fmt: skip
+    for ax, (words, weights, caption) in zip(axes[:, 0], utterances, strict=True):
+        words, weights = words[-14:], np.asarray(weights)[-14:]
+        ax.bar(range(len(words)), -weights, width=0.9, color=ACCENT)
+        for i, (word, weight) in enumerate(zip(words, weights, strict=True)):
+            ax.text(i, 0.06, word, ha='center', va='bottom', fontsize=8.5)
+            if weight >= 0.05:
+                inside = weight > 0.3
+                ax.text(i, -weight + (0.03 if inside else -0.03), f'{weight:.0%}', fontsize=8,
+                        ha='center', va='bottom' if inside else 'top',
+                        color='white' if inside else 'black')  # fmt: skip
+        ax.set(xlim=(-0.6, 13.6), ylim=(-1, 0.4), xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        ax.plot([-0.5, len(words) - 0.5], [0, 0], color='#999999', linewidth=0.8)
+        ax.set_title(caption, fontsize=9, loc='left')
+    return figure
+
+
+def calibration(predictions, title=''):
+    """Mean prediction per class of the label (left), mean label per class of prediction (right).
+
+    `predictions` is {model: (y_true, y_pred)}, arrays (N,). Bars are standard errors; a class with
+    fewer than 5 utterances is left out. On the right, a calibrated model lies on the diagonal.
+    """
+    figure, axes = _figure(9.5, 4.2, 1, 2, title)
+    names = ('true score (rounded)', 'mean prediction'), ('prediction (rounded)', 'mean true score')
+    for side, (ax, (xlabel, ylabel)) in enumerate(zip(axes, names, strict=True)):
+        ax.plot([-3, 3], [-3, 3], color='black', linewidth=1, linestyle='--')
+        for name, pair in predictions.items():
+            colour, style = MODEL_STYLES[name]
+            by, of = pair if side == 0 else pair[::-1]
+            groups = {c: of[np.round(by) == c] for c in SCORES}
+            groups = {c: values for c, values in groups.items() if len(values) >= 5}
+            errors = [v.std(ddof=1) / np.sqrt(len(v)) for v in groups.values()]
+            means = [v.mean() for v in groups.values()]
+            ax.errorbar(list(groups), means, errors, fmt=style, color=colour, label=name,
+                        markersize=5, capsize=2)  # fmt: skip
+        ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), xticks=SCORES)
     axes[0].legend(frameon=False, fontsize=9)
     return figure

@@ -49,10 +49,11 @@ def run_study(experiments, *, data, train, evaluate, seeds, epochs, runs_dir='ru
     `evaluate(model, criterion, data, *, checkpoint)` returns the test metrics, a dict.
 
     Columns: `experiment`, `seed`, `best_epoch` (from 1), `valid_*` and `test_*`, `parameters`,
-    `seconds`, `error` (empty, or why the run failed: the others go on). A finished run is kept in
-    `runs_dir` under a name that covers experiment, code, data, seed and epochs, and is never
-    repeated; a failed one is tried again. Nothing but `seconds` depends on the order of the runs,
-    on `n_jobs` or on the backend.
+    `seconds`, `run`, `error` (empty, or why the run failed: the others go on). A finished run is
+    kept in the folder `run` of `runs_dir` (`best_model.pth`, `result.json`, TensorBoard's files).
+    Its name covers experiment, code, data, seed and epochs, and it is never repeated; a failed one
+    is tried again. Nothing but `seconds` depends on the order of the runs, on `n_jobs` or on the
+    backend.
     """
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names) or not names or not seeds:
@@ -88,7 +89,7 @@ def _slug(name):
 
 def _tidy(table):
     """The columns in their order: metrics as the experiments gave them, seconds and error last."""
-    first, last = ['experiment', 'seed', 'best_epoch'], ['parameters', 'seconds', 'error']
+    first, last = ['experiment', 'seed', 'best_epoch'], ['parameters', 'seconds', 'run', 'error']
     metrics = [c for c in table if c.startswith('valid_')] + [
         c for c in table if c.startswith('test_')
     ]
@@ -114,7 +115,7 @@ def _run(experiment, seed, folder, data, train, evaluate, epochs):
     unfinished = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # behind what may fail, so that it is always set back
-    row = {'experiment': experiment.name, 'seed': seed, 'error': ''}
+    row = {'experiment': experiment.name, 'seed': seed, 'run': folder.name, 'error': ''}
     start = time.perf_counter()
     try:
         row |= _train_and_test(experiment, seed, unfinished, data, train, evaluate, epochs)
@@ -229,22 +230,41 @@ def report(results, summary, names, metric='valid_Corr'):
     return pd.DataFrame.from_dict(rows, orient='index').fillna('')
 
 
+def metrics_table(results, names, split='test'):
+    """All metrics of one split side by side: a row per experiment, mean and sd over seeds.
+
+    With it go the number of parameters and the mean seconds of a training; Chinese headings.
+    """
+    rows, prefix = {}, f'{split}_'
+    for name in names:
+        own = results[(results['experiment'] == name) & (results['error'] == '')]
+        row = rows[name] = {}
+        for column in (c for c in results if c.startswith(prefix)):
+            sd = own[column].std()
+            spread = f' ± {sd:.3f}' if math.isfinite(sd) else ''
+            row[column.removeprefix(prefix)] = _number(own[column].mean()) + spread
+        row['参数量'] = f'{own["parameters"].mean():,.0f}'
+        row['秒/次'] = f'{own["seconds"].mean():.0f}'
+    return pd.DataFrame.from_dict(rows, orient='index')
+
+
 def _number(value):
     """Three decimals, or a word for what is undefined (a constant has no correlation)."""
     return '无定义' if math.isnan(value) else f'{value:.3f}'
 
 
-def compare(summary, name, metric):
+def compare(summary, name, metric, reference='基线'):
     """One Chinese sentence: does an experiment differ from the baseline, as far as one can tell?
 
-    `summary` as `summarize` returns it; `metric` one of its columns, such as 'valid_Corr'.
+    `summary` as `summarize` returns it; `metric` one of its columns, such as 'valid_Corr';
+    `reference` is what to call the experiment that the summary compares with.
     """
     mean, diff, low, high = (
         summary.loc[name, (metric, p)] for p in ('mean', 'diff', 'low', 'high')
     )
     if math.isnan(diff):
         return f'{name}：没有可比的结果。'
-    said = f'{name}：{metric} 平均 {mean:.3f}，与基线相差 {diff:+.3f}'
+    said = f'{name}：{metric} 平均 {mean:.3f}，与{reference}相差 {diff:+.3f}'
     if math.isnan(low):
         return f'{said}；只有一个种子，没有区间，不能下结论。'
     verdict = '包含 0，看不出差别' if low <= 0 <= high else '不含 0'

@@ -58,5 +58,6 @@ def sources():
     cells = nbformat.read(ROOT / 'EXP_MSA.ipynb', as_version=4).cells
     code = '\n\n'.join(cell.source for cell in cells if cell.cell_type == 'code')
     lines = ('#' + line if line.startswith(('%', '!')) else line for line in code.splitlines())
-    mirror = [(ROOT / f).read_text(encoding='utf-8') for f in ('msa_utils.py', 'msa_ablations.py')]
+    files = ('msa_utils.py', 'msa_ablations.py', 'msa_improved.py')
+    mirror = [(ROOT / file).read_text(encoding='utf-8') for file in files]
     return {'mirror': '\n\n'.join(mirror), 'notebook': '\n'.join(lines)}

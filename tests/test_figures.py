@@ -25,7 +25,25 @@ RESULTS = pd.DataFrame(
     ]
 )
 SPREADS = {'vision': np.zeros(9), 'text': np.ones(9), 'audio': rng.uniform(0, 9, 9)}
+SWEEP = pd.DataFrame(
+    [
+        {'model': name, 'seed': seed, 'level': level, 'Corr': 0.6 - level + 0.01 * seed, 'MAE': 1.0}
+        for name in ('baseline', 'better model')
+        for seed in (42, 43)
+        for level in (0.0, 0.5)
+    ]
+)
+UTTERANCES = [
+    (['so', 'good'], [0.2, 0.8], 'label +2.0'),
+    (list('abcdefghijklmnopqrst'), np.full(20, 0.05), 'a long one'),
+]
 PLOTS = {
+    'robustness': lambda: figures.robustness(SWEEP, 'noise'),
+    'robustness by name': lambda: figures.robustness(
+        SWEEP.replace({'level': {0.0: 'none', 0.5: 'text'}}), 'missing'
+    ),
+    'attention': lambda: figures.attention(UTTERANCES),
+    'calibration': lambda: figures.calibration({'baseline': (SCORES, SCORES[::-1])}),
     'ablation': lambda: figures.ablation(RESULTS, summarize(RESULTS, 'base'), 'base'),
     'layer_norm_statistics': lambda: figures.layer_norm_statistics(SPREADS, SPREADS),
     'losses': figures.losses,
@@ -59,6 +77,9 @@ def test_a_title_is_shown():
         figures.predicted_against_true(SCORES, SCORES, title),
         figures.confusion(SCORES, SCORES, title),
         figures.curves(SCALARS, title=title),
+        figures.robustness(SWEEP, 'noise', title),
+        figures.attention(UTTERANCES, title),
+        figures.calibration({'baseline': (SCORES, SCORES)}, title),
     ):
         assert figure.get_suptitle() == title
 
@@ -72,3 +93,27 @@ def test_confusion_counts_every_utterance_in_its_row():
 def test_the_modalities_have_three_colours_and_keep_them():
     assert sorted(figures.COLOURS) == ['audio', 'text', 'vision']
     assert len(set(figures.COLOURS.values())) == 3
+
+
+def test_a_sweep_is_drawn_as_means_over_seeds():
+    corr, mae = figures.robustness(SWEEP, 'noise').axes
+    line = corr.get_lines()[0]
+    assert line.get_xdata().tolist() == [0.0, 0.5]
+    np.testing.assert_allclose(line.get_ydata(), [0.6 + 0.425, 0.1 + 0.425])
+    assert mae.get_lines()[0].get_ydata().tolist() == [1.0, 1.0]
+
+
+def test_attention_stands_under_its_word():
+    (ax, _) = figures.attention(UTTERANCES).axes
+    assert [t.get_text() for t in ax.texts] == ['so', '20%', 'good', '80%']
+    assert [bar.get_height() for bar in ax.patches] == [-0.2, -0.8]
+
+
+def test_a_calibrated_model_lies_on_the_diagonal_at_the_right():
+    y_true = np.repeat([-2.0, -1.0, 1.0, 2.0], 10)
+    y_pred = np.repeat([-1.5, 1.5], 20)  # right on average, and too tame for each label
+    left, right = figures.calibration({'better model': (y_true, y_pred)}).axes
+    points = right.containers[0][0]
+    np.testing.assert_allclose(points.get_xydata(), [[-2, -1.5], [2, 1.5]])
+    points = left.containers[0][0]
+    np.testing.assert_allclose(points.get_xydata()[:, 1], [-1.5, -1.5, 1.5, 1.5])

@@ -71,7 +71,7 @@ def test_one_row_per_experiment_and_seed(workdir, capsys):
     table = run_study(TOYS, seeds=[42, 43], **TOY)
     assert list(table) == [
         'experiment', 'seed', 'best_epoch', 'valid_Corr', 'valid_MAE', 'test_Corr', 'test_MAE',
-        'parameters', 'seconds', 'error',
+        'parameters', 'seconds', 'run', 'error',
     ]  # fmt: skip
     assert table['experiment'].tolist() == ['baseline'] * 2 + ['huber'] * 2 + ['no bias'] * 2
     assert table['seed'].tolist() == [42, 43] * 3

@@ -1,0 +1,282 @@
+"""The better model of question 3: its parts, its promises about size, and the corruptions."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from msa_utils import (
+    AttentionPooling,
+    GatedShift,
+    ImprovedSentimentModel,
+    MultimodalSentimentAnalysisModel,
+    PackedLSTM,
+    UtteranceSummary,
+    WordDropout,
+    corrupted,
+    count_parameters,
+    evaluate_test_split,
+    fit,
+    hide_step,
+    padding_mask,
+    set_seed,
+    sweep,
+    with_lost_frames,
+    with_noise,
+    without,
+)
+
+
+@pytest.fixture
+def model(device):
+    set_seed(0)
+    return ImprovedSentimentModel().to(device).eval()
+
+
+def test_a_score_for_every_utterance(model, batch, device):
+    features = [x.to(device) for x in batch]
+    for mode in (True, False):
+        score = model.train(mode)(*features)
+        assert score.shape == (16, 1)
+        assert score.abs().max() < 3
+
+
+def test_other_widths_and_lengths():
+    model = ImprovedSentimentModel(vision_dim=20, text_dim=768, audio_dim=5)
+    score = model(torch.randn(3, 11, 20), torch.randn(3, 11, 768), torch.randn(3, 11, 5))
+    assert score.shape == (3, 1)
+
+
+def test_at_most_three_times_the_baseline():
+    baseline = count_parameters(MultimodalSentimentAnalysisModel())
+    assert count_parameters(ImprovedSentimentModel()) <= 3 * baseline
+
+
+def test_the_others_in_a_batch_and_the_padding_change_nothing(model, batch, device):
+    batch = [x.to(device) for x in batch]
+    with torch.no_grad():
+        together = model(*batch)
+        alone = torch.cat([model(*(x[i : i + 1] for x in batch)) for i in range(16)])
+        longer = model(*(nn.functional.pad(x, (0, 0, 7, 0)) for x in batch))
+    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+    torch.testing.assert_close(longer, together, atol=1e-5, rtol=0)
+
+
+def test_every_parameter_learns(model, batch, device):
+    model.train()(*(x.to(device) for x in batch)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
+def test_the_attention_is_a_distribution_over_the_words(model, batch, device):
+    features = [x.to(device) for x in batch]
+    with torch.no_grad():
+        score, weights = model.look_inside(*features)
+    torch.testing.assert_close(score, model(*features))
+    torch.testing.assert_close(weights.sum(1), torch.ones(16, device=device))
+    assert (weights[padding_mask(*features)] == 0).all()
+
+
+def test_one_utterance_and_one_frame_can_be_trained_on(model, batch):
+    model.cpu().train()
+    features = [torch.zeros(1, 50, width) for width in (35, 300, 74)]
+    for x, given in zip(features, batch, strict=True):
+        x[:, -1] = given[:1, -1]
+    loss = model(*features).square().sum()
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    assert model.vision_summary.norm.running_mean.eq(0).all()  # one frame has no statistics
+    model(*batch)
+    assert not model.vision_summary.norm.running_mean.eq(0).all()
+
+
+@pytest.mark.parametrize('mode', [True, False])
+def test_nothing_at_all_still_has_a_score(model, mode, device):
+    features = [torch.zeros(2, 50, width, device=device) for width in (35, 300, 74)]
+    assert model.train(mode)(*features).isfinite().all()
+
+
+def test_trained_by_the_loops_of_the_lab(small_file, workdir):
+    set_seed(0)
+    model = ImprovedSentimentModel()
+    history = fit(
+        model, nn.MSELoss(), small_file, epochs=3, checkpoint='w.pth', limit=97, quiet=True
+    )
+    assert history[-1]['train_loss'] < history[0]['train_loss']
+    device = next(model.parameters()).device
+    evaluate_test_split(model, 'w.pth', small_file, nn.MSELoss(), device, quiet=True)
+
+
+# Parts
+
+
+def test_the_packed_lstm_is_an_lstm_over_the_true_steps():
+    set_seed(0)
+    lstm = PackedLSTM(7, 5, batch_first=True, bidirectional=True)
+    lengths, sequence = (4, 9, 1, 6), torch.randn(4, 9, 7)
+    padding = torch.arange(9) < 9 - torch.tensor(lengths).unsqueeze(1)
+    output = lstm(sequence, padding)
+    for i, length in enumerate(lengths):
+        expected, _ = nn.LSTM.forward(lstm, sequence[i : i + 1, -length:])
+        torch.testing.assert_close(output[i, -length:], expected[0])
+        assert (output[i, : 9 - length] == 0).all()
+
+
+def test_whole_words_are_hidden_and_only_in_training():
+    set_seed(0)
+    dropout, words = WordDropout(0.3), torch.ones(50, 40, 6)
+    hidden = dropout(words)
+    shares = hidden.mean(-1)
+    assert set(shares.unique().tolist()) == {0.0, 1.0}
+    assert 0.25 < (shares == 0).float().mean() < 0.35
+    assert torch.equal(dropout.eval()(words), words)
+
+
+def test_a_summary_standardises_each_feature_over_the_frames_that_are_there():
+    set_seed(0)
+    summary = UtteranceSummary(3, p_modality=0.0).train()
+    sequence = 100 + 10 * torch.randn(8, 20, 3)
+    missing = torch.rand(8, 20) < 0.4
+    sequence[missing] = 0
+    standard = summary.standardize(sequence, missing)
+    frames = standard[~missing]
+    torch.testing.assert_close(frames.mean(0), torch.zeros(3), atol=0.05, rtol=0)
+    torch.testing.assert_close(frames.std(0), torch.ones(3), atol=0.1, rtol=0)
+    assert (standard[missing] == 0).all()
+    sequence[0, 0], missing[0, 0] = 1e9, False
+    assert summary.standardize(sequence, missing).abs().max() <= 3
+
+
+def test_a_summary_is_zero_without_a_face():
+    set_seed(0)
+    summary = UtteranceSummary(3).eval()
+    sequence, missing = torch.randn(2, 5, 3), torch.zeros(2, 5, dtype=torch.bool)
+    sequence[1], missing[1] = 0, True
+    vectors = summary(sequence, missing)
+    assert vectors.shape == (2, 32)
+    assert vectors[0].any()
+    assert not vectors[1].any()
+
+
+def test_an_utterance_loses_a_modality_while_training_only():
+    set_seed(0)
+    summary = UtteranceSummary(3, dropout=0.0, p_modality=0.25)
+    sequence, missing = torch.randn(2000, 5, 3), torch.zeros(2000, 5, dtype=torch.bool)
+    lost = (summary.train()(sequence, missing) == 0).all(1).float().mean()
+    assert 0.2 < lost < 0.35
+    assert (summary.eval()(sequence, missing) == 0).all(1).float().mean() < 0.1
+
+
+def test_no_face_and_no_voice_is_no_shift():
+    shift, words = GatedShift(8, 4), torch.randn(2, 3, 8)
+    nothing = torch.zeros(2, 4)
+    torch.testing.assert_close(shift(words, nothing, nothing), shift.norm(words))
+    moved = shift(words, torch.ones(2, 4), nothing)
+    assert not torch.allclose(moved, shift.norm(words))
+
+
+def test_attention_pooling_is_a_weighted_mean():
+    pooling, words = AttentionPooling(4), torch.randn(2, 5, 4)
+    padding = torch.tensor([[True, True, False, False, False], [False] * 5])
+    pooled, weights = pooling(words, padding)
+    torch.testing.assert_close(pooled[0], sum(weights[0, t] * words[0, t] for t in range(5)))
+    assert (weights[0, :2] == 0).all()
+
+
+# Corruptions
+
+
+def test_a_missing_modality_is_all_zeros(batch):
+    for i, name in enumerate(('vision', 'text', 'audio')):
+        changed = without(name)(*batch)
+        assert not changed[i].any()
+        assert all(torch.equal(changed[j], batch[j]) for j in range(3) if j != i)
+
+
+@pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
+def test_frames_are_lost_whole_and_the_text_stays(batch, share):
+    vision, text, audio = with_lost_frames(share)(*batch)
+    assert torch.equal(text, batch[1])
+    for before, after in ((batch[0], vision), (batch[2], audio)):
+        there, kept = before.any(-1), after.any(-1)
+        assert torch.equal(after[kept], before[kept])
+        assert abs((there & ~kept).sum() / there.sum() - share) < 0.12
+    again = with_lost_frames(share)(*batch)
+    assert torch.equal(again[0], vision)  # the same frames for every model
+
+
+def test_noise_is_in_units_of_each_feature_and_not_on_padding(batch):
+    vision_sd, audio_sd = torch.full((35,), 2.0), torch.full((74,), 5.0)
+    vision, text, audio = with_noise(1.5, vision_sd, audio_sd)(*batch)
+    assert torch.equal(text, batch[1])
+    for before, after, sd in ((batch[0], vision, 3.0), (batch[2], audio, 7.5)):
+        there = before.any(-1)
+        assert (after - before)[there].std().item() == pytest.approx(sd, rel=0.05)
+        assert torch.equal(after[~there], before[~there])
+
+
+def test_a_model_is_corrupted_within_the_block_only(model, batch):
+    model = model.cpu()
+    before = model(*batch)
+    with corrupted(model, without('text')):
+        torch.testing.assert_close(
+            model(*batch), ImprovedSentimentModel.forward(model, *without('text')(*batch))
+        )
+        assert not torch.allclose(model(*batch), before)
+    assert torch.equal(model(*batch), before)
+    with pytest.raises(ZeroDivisionError), corrupted(model, without('text')):
+        raise ZeroDivisionError
+    assert torch.equal(model(*batch), before)
+
+
+def test_corruption_reaches_the_one_reader_of_the_test_split(small_file, workdir):
+    set_seed(0)
+    model = ImprovedSentimentModel()
+    torch.save(model.state_dict(), 'w.pth')
+    device = torch.device('cpu')
+
+    def scores():
+        return evaluate_test_split(model, 'w.pth', small_file, nn.MSELoss(), device, quiet=True)[2]
+
+    clean = scores()
+    with corrupted(model, with_lost_frames(1.0)):
+        lost = scores()
+    with corrupted(model, without('vision')), corrupted(model, without('audio')):
+        torch.testing.assert_close(scores(), lost)
+    assert not torch.allclose(clean, lost)
+
+
+def test_one_step_of_each_utterance_is_hidden_in_turn(batch):
+    steps = [49, 48, *[49] * 14, 47]
+    corrupt = hide_step(steps)
+    vision, text, audio = corrupt(*batch)
+    assert torch.equal(vision, batch[0])
+    assert torch.equal(audio, batch[2])
+    for i, (before, after) in enumerate(zip(batch[1], text, strict=True)):
+        changed = (before != after).any(-1).nonzero().flatten().tolist()
+        assert changed == [steps[i]]
+        assert not after[steps[i]].any()
+    _, text, _ = corrupt(*(x[:1] for x in batch))  # the next batch goes on where it was
+    assert not text[0, 47].any()
+
+
+def test_a_sweep_shows_all_models_the_same_accidents(batch):
+    seen = []
+
+    def score(model, checkpoint):
+        seen.append((checkpoint, model(*batch)))
+        return {'Corr': 0.5, 'MAE': 1.0}
+
+    set_seed(0)
+    twin = ImprovedSentimentModel().eval()
+    models = {('a', 42): (twin, 'a.pth'), ('b', 43): (twin, 'b.pth')}
+    levels = {share: partial(with_lost_frames, share) for share in (0.0, 0.5)}
+    table = sweep(models, levels, score)
+    assert table[['model', 'seed', 'level']].values.tolist() == [
+        ['a', 42, 0.0], ['a', 42, 0.5], ['b', 43, 0.0], ['b', 43, 0.5],
+    ]  # fmt: skip
+    assert [checkpoint for checkpoint, _ in seen] == ['a.pth', 'a.pth', 'b.pth', 'b.pth']
+    assert torch.equal(seen[1][1], seen[3][1])
+    assert not torch.equal(seen[0][1], seen[1][1])

@@ -1,0 +1,286 @@
+"""The cited systems: above all, the parts that go wrong when a paper is re-implemented."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from msa_lab import zoo
+from msa_utils import evaluate_test_split, fit, make_loader, padding_mask, set_seed
+
+MODELS = [zoo.TFN, zoo.MISA, zoo.AMP]
+
+
+def criterion_of(model):
+    return model.criterion() if hasattr(model, 'criterion') else nn.MSELoss()
+
+
+@pytest.fixture
+def labels(small_file):
+    return next(iter(make_loader(small_file, 'valid')))[3]
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_scores_are_on_the_scale_of_the_labels(build, batch, device):
+    model = build().to(device)
+    features = [x.to(device) for x in batch]
+    for mode in (True, False):
+        score = model.train(mode)(*features)
+        assert score.shape == (16, 1)
+        assert score.abs().max() < 3
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_other_widths_and_lengths(build):
+    model = build(vision_dim=20, text_dim=768, audio_dim=5)
+    loss = criterion_of(model)
+    score = model(torch.randn(3, 11, 20), torch.randn(3, 11, 768), torch.randn(3, 11, 5))
+    loss(score.squeeze(-1), torch.zeros(3)).backward()
+    assert score.shape == (3, 1)
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_every_parameter_learns(build, batch, labels, device):
+    set_seed(0)
+    model = build().to(device)
+    loss = criterion_of(model)
+    loss(model(*(x.to(device) for x in batch)).squeeze(-1), labels.to(device)).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not [name for name in without if name != 'norm']
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_a_batch_of_one_utterance_can_be_trained_on(build, batch):
+    model = build()
+    loss = criterion_of(model)(model(*(x[:1] for x in batch)).squeeze(-1), torch.ones(1))
+    loss.backward()
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    assert math.isfinite(loss.item())
+    assert all(g.isfinite().all() for g in grads)
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_the_others_in_a_batch_change_nothing(build, batch):
+    """No step of anybody's padding is read: alone, trimmed, and with more padding, all agree."""
+    set_seed(0)
+    model = build().eval()
+    with torch.no_grad():
+        together = model(*batch)
+        alone = torch.cat([model(*(x[i : i + 1] for x in batch)) for i in range(16)])
+        longer = model(*(nn.functional.pad(x, (0, 0, 7, 0)) for x in batch))
+    torch.testing.assert_close(alone, together, atol=2e-5, rtol=0)
+    torch.testing.assert_close(longer, together, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_trained_by_the_loops_of_the_lab(build, small_file, workdir):
+    set_seed(0)
+    model = build()
+    loss = criterion_of(model)
+    history = fit(model, loss, small_file, epochs=2, checkpoint='w.pth', limit=33, quiet=True)
+    assert len(history) == 2
+    device = next(model.parameters()).device
+    value, _, y_pred, y_true = evaluate_test_split(
+        model, 'w.pth', small_file, loss, device, quiet=True
+    )
+    batches = [
+        nn.functional.mse_loss(*pair)
+        for pair in zip(y_pred.split(16), y_true.split(16), strict=True)
+    ]
+    assert value == pytest.approx(torch.stack(batches).mean().item(), rel=1e-5)  # MSE in eval mode
+
+
+def test_the_true_steps_are_those_of_the_ablations(batch):
+    assert torch.equal(zoo.true_steps(*batch), ~padding_mask(*batch))
+    assert zoo.true_steps(*(torch.zeros(2, 5, w) for w in (3, 4, 2))).sum() == 2
+
+
+# TFN
+
+
+def test_the_outer_product_has_the_single_features_and_the_products_of_two():
+    audio, vision, text = torch.randn(3, 4), torch.randn(3, 16), torch.randn(3, 64)
+    cube = zoo.tensor_fusion(audio, vision, text).view(3, 5, 17, 65)
+    assert (cube[:, 0, 0, 0] == 1).all()
+    torch.testing.assert_close(cube[:, 1:, 0, 0], audio)
+    torch.testing.assert_close(cube[:, 0, 1:, 0], vision)
+    torch.testing.assert_close(cube[:, 0, 0, 1:], text)
+    for b, i, j, k in ((0, 1, 2, 3), (2, 3, 15, 63)):
+        assert cube[b, i + 1, 0, k + 1].item() == pytest.approx((audio[b, i] * text[b, k]).item())
+        product = audio[b, i] * vision[b, j] * text[b, k]
+        assert cube[b, i + 1, j + 1, k + 1].item() == pytest.approx(product.item())
+
+
+def test_averages_are_over_the_true_steps():
+    sequence, true = torch.zeros(2, 6, 3), torch.zeros(2, 6, dtype=torch.bool)
+    sequence[0, 4:], true[0, 4:] = 2.0, True
+    sequence[1], true[1] = torch.arange(6.0).unsqueeze(-1), True
+    torch.testing.assert_close(
+        zoo.masked_average(sequence, true), torch.tensor([[2.0] * 3, [2.5] * 3])
+    )
+
+
+def test_one_utterance_is_normalised_by_the_running_statistics(batch):
+    encoder = zoo.AveragedEncoder(35, 16, dropout=0.0)
+    true = zoo.true_steps(*batch)
+    encoder(batch[0], true)  # the statistics have seen something
+    running = encoder.norm.running_mean.clone()
+    training = encoder(batch[0][:1], true[:1])
+    assert torch.equal(encoder.norm.running_mean, running)
+    torch.testing.assert_close(training, encoder.eval()(batch[0][:1], true[:1]))
+
+
+# MISA
+
+
+def test_cmd_is_the_formula():
+    x, y = torch.rand(40, 3, dtype=torch.float64), torch.rand(25, 3, dtype=torch.float64) ** 2
+    expected = 0.0
+    for k in range(1, 6):
+        moments = []
+        for sample in (x, y):
+            columns = []
+            for column in sample.T.tolist():
+                mean = sum(column) / len(column)
+                centred = [(value - mean) ** k for value in column]
+                columns.append(mean if k == 1 else sum(centred) / len(column))
+            moments.append(columns)
+        expected += math.dist(*moments)
+    assert zoo.cmd(x, y).item() == pytest.approx(expected, rel=1e-12)
+    assert zoo.cmd(x, x).item() == 0
+    assert zoo.cmd(x, x + 0.5).item() == pytest.approx(math.sqrt(3) / 2)  # the means alone
+
+
+def test_the_difference_loss_is_zero_for_orthogonal_inputs_only():
+    signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+    x, y = torch.zeros(4, 6), torch.zeros(4, 6)
+    x[:, 0], y[:, 3] = signs[:, 0], signs[:, 1]
+    assert zoo.difference_loss(x, y).item() == pytest.approx(0, abs=1e-12)
+    assert zoo.difference_loss(x + 5, y - 2).item() == pytest.approx(0, abs=1e-9)  # centred first
+    assert zoo.difference_loss(x, x).item() == pytest.approx(16)  # (x.T @ x)[0, 0] is 4
+
+
+def test_the_reading_backwards_begins_at_the_last_word(batch):
+    """Padding in front, whose length differs from utterance to utterance, changes no state."""
+    set_seed(0)
+    encoder = zoo.BidirectionalEncoder(300, 16).eval()
+    text, true = batch[1], zoo.true_steps(*batch)
+    packed = encoder(text, true)
+    for i in range(4):
+        only = text[i : i + 1, true[i]]
+        _, (hidden, _) = encoder.lstm(only)
+        expected = encoder.project(torch.cat([hidden[0], hidden[1]], dim=1))
+        torch.testing.assert_close(packed[i : i + 1], expected, atol=1e-5, rtol=0)
+
+
+def test_the_loss_of_misa_is_the_sum_of_its_parts(batch, labels):
+    set_seed(0)
+    model = zoo.MISA(dropout=0.0)
+    output = model(*batch).squeeze(-1)
+    u, private, shared = model.parts
+    p, s = ([x[name] for name in ('vision', 'text', 'audio')] for x in (private, shared))
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    difference = sum(zoo.difference_loss(p[i], s[i]) for i in range(3))
+    difference += sum(zoo.difference_loss(p[i], p[j]) for i, j in pairs)
+    similarity = sum(zoo.cmd(s[i], s[j]) for i, j in pairs) / 3
+    errors = [model.decoders[name](private[name] + shared[name]) - u[name] for name in u]
+    reconstruction = sum(error.square().mean() for error in errors) / 3
+    task = (output - labels).square().mean()
+    difference = difference / 128**2  # per cell
+    expected = task + 0.3 * difference + 1.0 * similarity + 1.0 * reconstruction
+    torch.testing.assert_close(model.criterion()(output, labels), expected)
+    torch.testing.assert_close(model.criterion()(output, labels), expected)  # any number of times
+    assert {x.shape for x in (*p, *s)} == {(16, 128)}
+
+
+# AMP
+
+
+@pytest.mark.parametrize('spread', [0.0, 1e-4, 1.0, 100.0])
+def test_the_mask_sums_to_k_and_never_touches_padding(spread):
+    set_seed(0)
+    scores = (spread * torch.randn(6, 40)).requires_grad_()
+    allowed = torch.arange(40) >= torch.tensor([[0], [10], [20], [30], [37], [39]])
+    k = 0.4 * allowed.sum(1)
+    mask = zoo.soft_top_k(scores, allowed, k)
+    torch.testing.assert_close(mask.sum(1), k, atol=1e-3, rtol=0)
+    assert (mask[~allowed] == 0).all()
+    assert mask.min() >= 0
+    assert mask.max() <= 1 + 1e-3
+    mask.square().sum().backward()
+    assert scores.grad.isfinite().all()
+    assert (scores.grad[~allowed] == 0).all()
+
+
+def test_the_mask_takes_the_highest_scores():
+    scores = torch.tensor([[9.0, 5.0, 1.0, 4.0, 0.0, 3.0]])
+    allowed = torch.tensor([[False, True, True, True, True, True]])
+    mask = zoo.soft_top_k(scores, allowed, torch.tensor([2.0]), 0.02, iterations=100)
+    torch.testing.assert_close(
+        mask, torch.tensor([[0.0, 1, 0, 1, 0, 0]]), atol=0.05, rtol=0
+    )  # 5 and 4, and not the 9 that is padding
+
+
+def test_the_mask_rises_with_its_own_score():
+    scores = torch.randn(1, 8, dtype=torch.float64).requires_grad_()
+    allowed = torch.ones(1, 8, dtype=torch.bool)
+    order = scores.argsort()[0, 3]  # neither the lowest nor the highest: they set the scale
+    mask = zoo.soft_top_k(scores, allowed, torch.tensor([3.0], dtype=torch.float64))
+    mask[0, order].backward()
+    assert scores.grad[0, order] > 0
+
+
+def test_the_gradient_is_reversed_and_scaled():
+    x = torch.randn(5, requires_grad=True)
+    y = zoo.ReverseGradient.apply(x, 0.1)
+    assert torch.equal(x, y)
+    (3 * y).sum().backward()
+    torch.testing.assert_close(x.grad, torch.full((5,), -0.3))
+
+
+def test_the_adversary_makes_it_harder_and_the_encoders_do_not_help_it(batch, labels):
+    """A step of the scorer along its (reversed) gradient raises the loss of the masked pass."""
+    set_seed(0)
+    model = zoo.AMP(dropout=0.0)
+    model(*batch)
+    joined, true, _ = model.parts
+    joined = joined.detach().requires_grad_()
+
+    def masked_loss():
+        rest = joined * (1 - model.hidden_steps(joined, true)).unsqueeze(-1)
+        return nn.functional.mse_loss(model.joint(rest, true).squeeze(-1), labels)
+
+    before = masked_loss()
+    hidden = model.hidden_steps(joined, true)
+    hidden.sum().backward()
+    assert joined.grad is None  # nothing flows into what the scorer looks at
+    weight = model.scorer.weight
+    weight.grad = None
+    before.backward()
+    with torch.no_grad():
+        weight -= 1e-2 * weight.grad / weight.grad.norm()  # what an optimizer does
+    assert masked_loss() > before
+
+
+def test_perturbing_leaves_the_parameters_exactly_as_they_were(batch, labels):
+    set_seed(0)
+    model = zoo.AMP(dropout=0.0)
+    output = model(*batch)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    joined, true, _ = model.parts
+    task = nn.functional.mse_loss(output.squeeze(-1), labels)
+    moved = model.perturbed_output(joined, true, task)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    assert nn.functional.mse_loss(moved.squeeze(-1), labels) > task  # uphill
+    model.criterion()(output.squeeze(-1), labels).backward()
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_what_is_hidden_is_a_share_of_the_true_steps(batch):
+    model = zoo.AMP()
+    model(*batch)
+    joined, true, _ = model.parts
+    hidden = model.hidden_steps(joined, true)
+    torch.testing.assert_close(hidden.sum(1), 0.4 * true.sum(1), atol=1e-2, rtol=0)
+    assert (hidden[~true] == 0).all()
