@@ -6,10 +6,10 @@ RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lab lint figures calibrate
+.PHONY: help venv run test test-grading lab lint student grade figures calibrate
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 venv: $(INSTALLED)  ## make .venv with everything in it (the others do it when it is missing)
 
@@ -27,12 +27,21 @@ run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 test: venv  ## run the test suite
 	$(RUN) pytest
 
+test-grading: venv  ## the long tests of the grading (half an hour on 2 cores)
+	$(RUN) pytest -m grading -s tests/test_grading.py
+
 lab: venv  ## open the notebook in JupyterLab
 	$(RUN) jupyterlab EXP_MSA.ipynb
 
 lint: venv  ## check style
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
+
+student: venv  ## the fill-in edition: build/student/ and build/student.zip
+	$(RUN) grading.release
+
+grade: venv  ## grade SUBMISSIONS=dir, one folder per student: build/grades/
+	$(RUN) grading.grade "$(SUBMISSIONS)"
 
 figures: venv  ## draw images/ again
 	$(RUN) images.draw_framework

@@ -76,36 +76,24 @@ class MOSIDataset(Dataset):
         return vision, text, audio, label
 
 
-def make_loader(data_path, split, batch_size=16, limit=None):
-    """A DataLoader over one split: shuffled for 'train', in file order for 'valid' and 'test'.
-
-    `limit` keeps only the first utterances of the split (for a quick look, never for a result).
-    """
-    dataset = MOSIDataset(data_path, split)
-    if limit is not None:
-        dataset = Subset(dataset, range(min(limit, len(dataset))))
-    return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')
-
-
 # Section 3: model.
 
 
 class MultimodalSentimentAnalysisModel(nn.Module):
     """The baseline: one LSTM per modality, their output sequences added, one LSTM over the sum.
 
-    `forward(vision, text, audio)` takes float tensors (B, T, 35), (B, T, 300), (B, T, 74) and
-    returns (B, 1), a score in (-3, 3). The feature widths are keyword arguments.
+    `forward`: float (B, T, 35), (B, T, 300), (B, T, 74) -> (B, 1) in (-3, 3); widths are keywords.
     """
 
     def __init__(self, vision_dim=35, text_dim=300, audio_dim=74):
         super().__init__()
-        lstm = dict(num_layers=1, dropout=0.1, batch_first=True)
         self.vision_norm = nn.LayerNorm(vision_dim)
         self.text_norm = nn.LayerNorm(text_dim)
         self.audio_norm = nn.LayerNorm(audio_dim)
         self.vision_fc = nn.Linear(vision_dim, 128)
         self.text_fc = nn.Linear(text_dim, 128)
         self.audio_fc = nn.Linear(audio_dim, 128)
+        lstm = dict(num_layers=1, dropout=0.1, batch_first=True)
         self.vision_lstm = nn.LSTM(128, 128, **lstm)
         self.text_lstm = nn.LSTM(128, 128, **lstm)
         self.audio_lstm = nn.LSTM(128, 128, **lstm)
@@ -113,12 +101,12 @@ class MultimodalSentimentAnalysisModel(nn.Module):
         self.fc = nn.Linear(128, 1)
 
     def forward(self, vision, text, audio):
-        vision = torch.relu(self.vision_fc(self.vision_norm(vision)))  # (B, T, 35) -> (B, T, 128)
-        text = torch.relu(self.text_fc(self.text_norm(text)))  # (B, T, 300) -> (B, T, 128)
-        audio = torch.relu(self.audio_fc(self.audio_norm(audio)))  # (B, T, 74) -> (B, T, 128)
-        vision, _ = self.vision_lstm(vision)  # the output at every step: (B, T, 128)
-        text, _ = self.text_lstm(text)
-        audio, _ = self.audio_lstm(audio)
+        vision = self.vision_norm(vision)  # (B, T, 35)
+        text = self.text_norm(text)  # (B, T, 300)
+        audio = self.audio_norm(audio)  # (B, T, 74)
+        vision, _ = self.vision_lstm(torch.relu(self.vision_fc(vision)))  # (B, T, 128), every step
+        text, _ = self.text_lstm(torch.relu(self.text_fc(text)))
+        audio, _ = self.audio_lstm(torch.relu(self.audio_fc(audio)))
         feature = vision + text + audio  # (B, T, 128)
         _, (hidden, _) = self.mm_lstm(feature)  # the state after the last step: (1, B, 128)
         output = self.fc(hidden[-1])  # (B, 128) -> (B, 1)
@@ -250,8 +238,8 @@ class RunWriter:
         """Write one entry of `train_model`'s history; the step is the epoch, counted from 1."""
         step = record['epoch']
         self.train.add_scalar('loss', record['train_loss'], step)
-        self.train.add_scalar('lr', record['lr'], step)
         self.valid.add_scalar('loss', record['valid_loss'], step)
+        self.train.add_scalar('lr', record['lr'], step)
         for name in METRICS:
             self.valid.add_scalar(f'metrics/{name}', record[name], step)
 
@@ -321,6 +309,17 @@ def train_model(
     if not quiet:
         print(f'Best model saved with val_corr {history[best]["Corr"]} at epoch {best}.')
     return history
+
+
+def make_loader(data_path, split, batch_size=16, limit=None):
+    """A DataLoader over one split: shuffled for 'train', in file order for 'valid' and 'test'.
+
+    `limit` keeps only the first utterances of the split (for a quick look, never for a result).
+    """
+    dataset = MOSIDataset(data_path, split)
+    if limit is not None:
+        dataset = Subset(dataset, range(min(limit, len(dataset))))
+    return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')
 
 
 def evaluate_test_split(

@@ -1,0 +1,146 @@
+"""Where a submission's kernel runs: a sandbox of bubblewrap where the machine has it, and limits.
+
+Only the kernel is locked in. nbgrader, the gradebook, the other submissions and the solutions stay
+outside: the sandbox sees the system's programs, this Python and `msa_lab`, all read-only, the data
+file, and an empty, size-limited working directory in memory; it has no network. Kernel and grader
+speak through Unix sockets in one folder.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from grading.release import ROOT
+
+SYSTEM = ('/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/etc/ld.so.cache', '/etc/fonts')
+KERNEL = 'msa-grading'
+UNPROTECTED = (
+    'no sandbox on this machine (bubblewrap is not installed or may not be used): submissions can '
+    'reach the network, read every file that you can, delete or change your files, and tamper '
+    'with their own grade; time, memory and output are limited all the same'
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use: seconds in all and per cell, bytes, processes."""
+
+    seconds: float = 300
+    cell_seconds: int = 45
+    memory: int = 4 * 2**30
+    processes: int = 64
+    disk: int = 2**29
+
+
+@cache
+def available():
+    """Whether a process can be locked in: bubblewrap is there, and the machine lets it work."""
+    program = shutil.which('bwrap')
+    if program is None:
+        return False
+    command = [program, '--ro-bind', '/', '/', '--unshare-all', '--dev', '/dev', 'true']
+    return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+
+
+def _sandboxed(folder, runtime, data, limits):
+    """The command that stands before the kernel's own: `folder` is the kernel's directory."""
+    command = [shutil.which('bwrap'), '--unshare-all', '--die-with-parent', '--cap-drop', 'ALL']
+    for path in dict.fromkeys((*SYSTEM, sys.base_prefix, sys.prefix)):
+        if os.path.islink(path):
+            command += ['--symlink', os.readlink(path), path]
+        elif os.path.exists(path):
+            command += ['--ro-bind', path, path]
+    command += ['--proc', '/proc', '--dev', '/dev']
+    size = str(limits.disk)
+    command += ['--size', size, '--tmpfs', '/dev/shm', '--size', size, '--tmpfs', '/tmp']
+    command += ['--size', size, '--tmpfs', str(folder)]
+    lab = ROOT / 'msa_lab'
+    binds = [(lab, lab), (lab, folder / 'msa_lab'), (ROOT / 'images', folder / 'images')]
+    for source, target in (*binds, (data, data)):
+        command += ['--ro-bind', str(source), str(target)]
+    command += ['--bind', str(runtime), str(runtime)]
+    return [*command, '--chdir', str(folder)]
+
+
+def write_kernel(where, folder, runtime, data, limits, sandboxed):
+    """A kernel specification under `where` whose kernel runs in `folder`, locked in or not.
+
+    In its environment are the settings of the lab and nothing of yours.
+    """
+    environment = {
+        'PATH': os.pathsep.join((str(Path(sys.executable).parent), '/usr/bin', '/bin')),
+        'HOME': '/tmp', 'LANG': 'C.UTF-8', 'MSA_DATA': str(data), 'MSA_PROFILE': 'smoke',
+        'OMP_NUM_THREADS': '1', 'LOKY_MAX_CPU_COUNT': '1', 'TQDM_DISABLE': '1',
+    }  # fmt: skip
+    command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}']
+    command = ['/usr/bin/env', '-i', *(f'{k}={v}' for k, v in environment.items()), *command]
+    if sandboxed:
+        command = [*_sandboxed(folder, runtime, data, limits), *command]
+    spec = {
+        'argv': command, 'display_name': KERNEL, 'language': 'python', 'interrupt_mode': 'message',
+    }  # fmt: skip
+    path = Path(where) / 'kernels' / KERNEL / 'kernel.json'
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(spec), encoding='utf-8')
+
+
+class Watchdog(threading.Thread):
+    """Ends every child of this process as soon as all together use more than the limits allow.
+
+    `reason` says which limit it was, in Chinese, for the student; it is empty as long as none was.
+    """
+
+    def __init__(self, limits, interval=0.2):
+        super().__init__(daemon=True)
+        self.limits, self.interval, self.reason = limits, interval, ''
+        self.stopped = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.stopped.set()
+        self.join()
+        self.kill()
+
+    def run(self):
+        waited, me = 0.0, psutil.Process()
+        while not self.stopped.wait(self.interval):
+            waited += self.interval
+            children = me.children(recursive=True)
+            if len(children) > self.limits.processes:
+                self.reason = f'进程超过 {self.limits.processes} 个'
+            elif sum(map(resident, (me, *children))) > self.limits.memory:
+                self.reason = f'内存超过 {self.limits.memory / 2**30:.1f} GiB'
+            elif waited > self.limits.seconds:
+                self.reason = f'总时间超过 {self.limits.seconds:.0f} 秒'
+            if self.reason:
+                self.kill()
+
+    def kill(self):
+        """End the children, and again what they started meanwhile."""
+        while children := psutil.Process().children(recursive=True):
+            for child in children:
+                try:
+                    child.kill()
+                except psutil.NoSuchProcess:
+                    continue
+            psutil.wait_procs(children, timeout=5)
+
+
+def resident(process):
+    """Memory of a process in bytes, what it shares counted in proportion; 0 once it is gone."""
+    try:
+        memory = process.memory_full_info()
+        return getattr(memory, 'pss', memory.rss)
+    except psutil.Error:
+        return 0

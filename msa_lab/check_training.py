@@ -1,0 +1,421 @@
+"""Self-checks of the evaluation (TODO 7) and of the training loop (TODO 8)."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from msa_lab.check_tools import (
+    METRICS,
+    CheckFailed,
+    fail,
+    near,
+    patched,
+    quiet_room,
+    self_check,
+    shape_of,
+)
+
+PREDICTED = (1.2, 0.4, -0.6, 2.4, -1.5, 0.8, 0.3, 1.1, -2.2)
+LABELS = (0.8, -0.6, -1.0, 3.0, -0.4, 1.2, -1.4, 0.6, -2.6)
+
+
+class _Reader(nn.Module):
+    """A model whose score is the first number of the last step of the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, vision, text, audio):
+        return self.gain * text[:, -1, :1]
+
+
+@self_check(7, '评估函数')
+def check_evaluate(evaluate):
+    """TODO 7: the loss, the metrics of all predictions, the predictions and the labels."""
+    y_pred, y_true = torch.tensor(PREDICTED), torch.tensor(LABELS)
+    text = torch.randn(9, 3, 4)
+    text[:, -1, 0] = y_pred
+    utterances = TensorDataset(torch.randn(9, 3, 2), text, torch.randn(9, 3, 5), y_true)
+    asked, answer = [], dict(zip(METRICS, (0.11, 0.22, 0.33, 0.44, 0.55, 0.66), strict=True))
+
+    def double(y_pred, y_true, exclude_zero=False):
+        asked.append((y_pred, y_true))
+        return dict(answer)
+
+    with patched([evaluate], eval_mosi_regression=double):
+        loader = DataLoader(utterances, batch_size=4)
+        result = evaluate(_Reader(), loader, nn.MSELoss(), torch.device('cpu'))
+    if not isinstance(result, (tuple, list)) or len(result) != 4:
+        count = f'{len(result)} 个' if isinstance(result, (tuple, list)) else shape_of(result)
+        fail(7, f'应返回四样东西：loss、指标、y_pred、y_true；得到 {count}。')
+    loss, metrics, *arrays = result
+    if not isinstance(metrics, dict):
+        fail(
+            7, f'第二个返回值应是指标的字典；得到的是{shape_of(metrics)}。四样东西的顺序是固定的。'
+        )
+    _judge_arrays(arrays, y_pred, y_true)
+    _judge_evaluated_loss(loss, (y_pred - y_true) ** 2)
+    if metrics == answer:
+        _judge_asked(asked, y_pred, y_true)
+    elif asked and set(metrics) == set(answer):
+        fail(7, '指标不能按批算了再合起来：F1 和 Corr 不是各批的平均。应把全部预测拼好，一次算出。')
+    else:
+        _judge_own_metrics(metrics)
+
+
+def _flat(x):
+    """Numbers of a tensor or array in one row; None for anything else."""
+    return torch.as_tensor(x).detach().reshape(-1) if hasattr(x, 'shape') else None
+
+
+def _judge_arrays(arrays, y_pred, y_true):
+    """Compare the returned predictions and labels with what the model said."""
+    for name, value, right, other in (
+        ('y_pred', arrays[0], y_pred, y_true),
+        ('y_true', arrays[1], y_true, y_pred),
+    ):
+        if not isinstance(value, torch.Tensor):
+            fail(7, f'`{name}` 应是形状 (N,) 的张量；返回的是{shape_of(value)}。')
+        if near(_flat(value), other):
+            fail(7, '返回的 `y_pred` 和 `y_true` **顺序反了**：预测在前，真实标签在后。')
+        if len(_flat(value)) < len(right):
+            fail(
+                7,
+                f'`{name}` 应含全部 {len(right)} 句；返回的只有 {len(_flat(value))} 句（最后一批？）。',
+            )
+        if not near(value, right):
+            fail(
+                7,
+                f'`{name}` 应是形状 ({len(right)},) 的张量，按数据的顺序；返回的{shape_of(value)}。',
+            )
+
+
+def _judge_evaluated_loss(loss, squares):
+    """Compare the returned loss with the unweighted mean over the batches."""
+    try:
+        value = float(loss)
+    except (TypeError, ValueError, RuntimeError):
+        fail(7, f'第一个返回值应是 loss，一个浮点数；得到的是{shape_of(loss)}。')
+    batches = [float(batch.mean()) for batch in squares.split(4)]
+    right = sum(batches) / len(batches)
+    if math.isclose(value, right, rel_tol=1e-4):
+        return
+    for wrong, name in (
+        (sum(batches), '是各批 loss 的**和**，没有除以批数'),
+        (float(squares.mean()), '是每句的平均；约定是各批 loss 的平均，不按批的大小加权'),
+        (batches[-1], '只是最后一批的 loss'),
+        (batches[0], '只是第一批的 loss'),
+    ):
+        if math.isclose(value, wrong, rel_tol=1e-4):
+            fail(7, f'`loss` 应是 {right:.4f}；得到 {value:.4f}，{name}。')
+    fail(7, f'`loss` 应是各批的平均 {right:.4f}；得到 {value:.4f}。')
+
+
+def _judge_asked(asked, y_pred, y_true):
+    """Compare what `eval_mosi_regression` was asked with all predictions and all labels."""
+    pairs = [(_flat(a), _flat(b)) for a, b in asked]
+    pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if any(near(a, y_pred) and near(b, y_true) for a, b in pairs):
+        return
+    if any(near(a, y_true) and near(b, y_pred) for a, b in pairs):
+        fail(
+            7, '传给 `eval_mosi_regression` 的预测和真实标签**顺序反了**：'
+            '多数指标看不出来，F1 和“非零”的筛选却会变。预测在前。'
+        )  # fmt: skip
+    if any(near(a, y_pred[-len(a) :]) and len(a) < 9 for a, _ in pairs):
+        fail(7, '指标只用了**最后一批**的预测：循环变量里剩下的是最后一批，要用拼好的全部预测。')
+    came = '、'.join(f'{len(a)} 句对 {len(b)} 句' for a, b in pairs) or '不是张量'
+    fail(7, f'指标应由全部 9 句的预测和标签算出；传给 `eval_mosi_regression` 的是 {came}。')
+
+
+def _judge_own_metrics(metrics):
+    """Metrics by formulas of one's own: compare those that do not depend on other tasks."""
+    y_pred, y_true = np.array(PREDICTED), np.array(LABELS)
+    above, truth = y_pred > 0, y_true > 0
+    expected = {
+        'Non0_acc_2': np.mean(above == truth),
+        'Non0_F1_score': f1_score(above, truth, average='weighted'),
+        'MAE': np.mean(np.abs(y_pred - y_true)),
+        'Corr': np.corrcoef(y_pred, y_true)[0, 1],
+    }
+    swapped = f1_score(truth, above, average='weighted')
+    for name, value in expected.items():
+        came = metrics.get(name)
+        if came is not None and math.isclose(float(came), value, abs_tol=2e-4):
+            continue
+        if name == 'Non0_F1_score' and came is not None and abs(float(came) - swapped) < 2e-4:
+            fail(7, '`Non0_F1_score` 的预测和真实标签**顺序反了**：预测在前。')
+        fail(7, f'指标应由全部预测算出，`{name}` 应约为 {value:.4f}；得到 {came}。')
+
+
+class _LinearModel(nn.Module):
+    """Scores (B, 1), linear in the last steps; insists on the order of its arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(9, 1)
+
+    def forward(self, vision, text, audio):
+        widths = tuple(x.shape[-1] for x in (vision, text, audio))
+        if widths != (2, 3, 4):
+            raise CheckFailed(
+                'TODO 8：模型要按 (vision, text, audio) 的顺序收到三种特征，'
+                f'维数依次是 (2, 3, 4)；收到的是 {widths}。'
+            )
+        return self.fc(torch.cat([x[:, -1] for x in (vision, text, audio)], dim=1))
+
+
+class _WatchedSGD(torch.optim.SGD):
+    """Plain SGD that notes in `events` when its methods are called."""
+
+    def __init__(self, parameters, events):
+        super().__init__(parameters, lr=0.1)
+        self.events = events
+
+    def zero_grad(self, *args, **kwargs):
+        self.events.append('zero_grad')
+        super().zero_grad(*args, **kwargs)
+
+    def step(self, *args, **kwargs):
+        self.events.append('step')
+        return super().step(*args, **kwargs)
+
+
+class _WatchedScheduler:
+    """A scheduler that changes nothing and notes its steps."""
+
+    def __init__(self, events):
+        self.events = events
+
+    def step(self, *args, **kwargs):
+        self.events.append('scheduler')
+
+    def get_last_lr(self):
+        return [0.1]
+
+
+@self_check(8, '训练一轮')
+def check_train_epoch(train_epoch):
+    """TODO 8: after one epoch the parameters are where gradient descent by hand leads."""
+    model, events = _LinearModel(), []
+    features = [0.5 * torch.randn(9, 3, width) for width in (2, 3, 4)]
+    labels = torch.randn(9) + 1
+    x = torch.cat([f[:, -1] for f in features] + [torch.ones(9, 1)], dim=1).double().numpy()
+    y = labels.double().numpy()
+    start = _weights(model)
+    model.fc.bias.register_hook(lambda gradient: events.append('backward'))
+    optimizer, scheduler = _WatchedSGD(model.parameters(), events), _WatchedScheduler(events)
+    loader = DataLoader(TensorDataset(*features, labels), batch_size=4)  # the last batch has one
+    losses = train_epoch(model, loader, nn.MSELoss(), optimizer, scheduler, torch.device('cpu'))
+
+    end, right = _weights(model), _descend(x, y, start, _mse_gradient)
+    if not np.allclose(end, right, atol=1e-5):
+        fail(8, _name_descent(end, x, y, start, events))
+    steps = events.count('scheduler')
+    if steps != 3:
+        fail(
+            8,
+            f'`scheduler.step()` 应每批一次，3 批共 3 次；执行了 {steps} 次。这一行给好了，不用再写。',
+        )
+    if not isinstance(losses, torch.Tensor) or losses.numel() != 3:
+        fail(8, f'应返回每一批的 loss（3 个）；得到的是{shape_of(losses)}。')
+    expected = _losses(x, y, start)
+    if not np.allclose(_flat(losses).double().numpy(), expected, atol=1e-4):
+        fail(
+            8, f'每批的 loss 应是 {np.round(expected, 4).tolist()}（更新之前算的）；'
+            f'得到 {_flat(losses).double().numpy().round(4).tolist()}。'
+        )  # fmt: skip
+
+
+def _weights(model):
+    """Weights and bias in one row."""
+    fc = model.fc
+    return torch.cat([fc.weight[0], fc.bias]).detach().double().numpy().copy()
+
+
+def _mse_gradient(x, error, y):
+    return 2 * x.T @ error / len(y)
+
+
+def _broadcast_gradient(x, error, y):
+    """Of the mean of all B x B differences, which (B, 1) against (B,) gives."""
+    return 2 * x.T @ (error + y - y.mean()) / len(y)
+
+
+def _mae_gradient(x, error, y):
+    return x.T @ np.sign(error) / len(y)
+
+
+def _sum_gradient(x, error, y):
+    return 2 * x.T @ error
+
+
+def _descend(x, y, weights, gradient, keep=False, sign=1):
+    """Where one epoch of batches of 4 leads with lr 0.1; `keep`: gradients are never zeroed."""
+    total = 0
+    for first in range(0, len(y), 4):
+        batch, truth = x[first : first + 4], y[first : first + 4]
+        step = gradient(batch, batch @ weights - truth, truth)
+        total = total + step if keep else step
+        weights = weights - sign * 0.1 * total
+    return weights
+
+
+def _losses(x, y, weights):
+    """The loss of every batch before its step."""
+    losses = []
+    for first in range(0, len(y), 4):
+        part = slice(first, first + 4)
+        losses.append(np.mean((x[part] @ weights - y[part]) ** 2))
+        weights = _descend(x[part], y[part], weights, _mse_gradient)
+    return losses
+
+
+def _name_descent(end, x, y, start, events):
+    """In words: which mistake leads to these parameters."""
+
+    def leads_here(gradient, **how):
+        return np.allclose(end, _descend(x, y, start, gradient, **how), atol=1e-5)
+
+    if np.allclose(end, start, atol=1e-7):
+        if 'backward' not in events:
+            return '参数没有变化：没有对 loss 做反向传播（backward），也就没有梯度。'
+        if 'step' not in events:
+            return '参数没有变化：算出了梯度，却没有让优化器走一步（step）。'
+        order = [e for e in events if e != 'scheduler']
+        if order.index('step') < order.index('backward'):
+            return '参数没有变化：优化器走步在反向传播**之前**，那时还没有梯度。'
+        return (
+            '参数没有变化：梯度在反向传播之后、优化器走步**之前**被清掉了。'
+            '清空的是上一批留下的旧梯度，要在这一批的反向传播之前。'
+        )
+    for gradient, said in (
+        (_mse_gradient, ''),
+        (_broadcast_gradient, '形状 (B, 1) 的输出和形状 (B,) 的标签相减，被广播成了 (B, B)：每个预测都和每个标签比了一遍。先让两者形状相同。'),
+        (_mae_gradient, '用的是绝对误差：损失函数要用传进来的 `criterion`。'),
+        (_sum_gradient, '各句的平方误差是相加的，没有求平均：损失函数要用传进来的 `criterion`。'),
+    ):  # fmt: skip
+        if said and leads_here(gradient):
+            return said
+        if leads_here(gradient, keep=True):
+            more = f'另外，{said}' if said else ''
+            return f'梯度从来没有**清空**：每一批的梯度都加在前面各批的上面。{more}'
+    if leads_here(_mse_gradient, sign=-1):
+        return '参数朝着 loss **变大**的方向走了：符号反了。'
+    order = [e for e in events if e != 'scheduler']
+    if order and order[0] == 'step':
+        return '优化器走步在反向传播**之前**：每一步用的是上一批的梯度。'
+    counts = {name: order.count(name) for name in ('zero_grad', 'backward', 'step')}
+    return (
+        '一轮之后的参数和手算的梯度下降不一致（MSE，学习率 0.1，每批 4 句，最后一批 1 句）。'
+        f'3 批里各执行了：{counts}，每样应是 3 次。'
+    )
+
+
+class _ScriptedModel(nn.Module):
+    """A model whose validation Corr follows a script: one quality per epoch.
+
+    It predicts quality x label + rest; the epoch is a buffer, so a checkpoint tells its own.
+    """
+
+    def __init__(self, script):
+        super().__init__()
+        self.script = script
+        self.bias = nn.Parameter(torch.zeros(1))
+        self.register_buffer('epoch', torch.zeros((), dtype=torch.long))
+
+    def forward(self, vision, text, audio):
+        quality = self.script[min(int(self.epoch), len(self.script) - 1)]
+        score = quality * text[:, -1, :1] + (quality != 0) * vision[:, -1, :1]
+        return score.detach() + (1.0 if self.training else 0.0) * self.bias
+
+
+class _EpochCounter:
+    """A scheduler that counts, and moves the model on after every `batches` steps."""
+
+    def __init__(self, model, batches):
+        self.model, self.batches, self.steps = model, batches, 0
+
+    def step(self, *args, **kwargs):
+        self.steps += 1
+        if self.steps % self.batches == 0:
+            with torch.no_grad():
+                self.model.epoch += 1
+
+    def get_last_lr(self):
+        return [0.1]
+
+
+def check_training(train_model, validate_model):
+    """The contract of `train_model` and `validate_model`; builds on TODO 7 and TODO 8."""
+    with quiet_room() as printed:
+        _check_training.quietly(train_model, validate_model, printed)
+    print('✓ 训练与验证')
+
+
+@self_check(8, '训练与验证')
+def _check_training(train_model, validate_model, printed):
+    labels = torch.tensor(LABELS)
+    text, vision = labels.reshape(9, 1, 1).clone(), torch.randn(9, 1, 1)
+    utterances = TensorDataset(vision, text, torch.randn(9, 1, 1), labels)
+    loader = DataLoader(utterances, batch_size=4)
+    cpu, loss = torch.device('cpu'), nn.MSELoss()
+
+    model = _ScriptedModel((0.7,))
+    squares = (0.7 * labels + vision.reshape(-1) - labels) ** 2
+    expected = np.mean([float(batch.mean()) for batch in squares.split(4)])
+    corr = float(np.corrcoef(0.7 * labels + vision.reshape(-1), labels)[0, 1])
+    came = validate_model(model, loader, loss, cpu)
+    if not isinstance(came, float) or abs(came - corr) > 1e-3:
+        fail(8, f'`validate_model` 应返回验证集的 Corr，约 {corr:.4f}；得到 {came!r}。')
+    if f'Validation Loss: {expected:.4f}' not in _taken(printed):
+        fail(
+            8,
+            f'`validate_model` 应打印 `Validation Loss: {expected:.4f}`（各批的平均，四位小数）。',
+        )
+
+    for script, best in (((0.0, -2.0, 0.1, 5.0, 0.5), 3), ((0.0, 0.0), 0), ((-2.0, -5.0), 0)):
+        Path('best_model.pth').unlink(missing_ok=True)
+        epochs, model = len(script), _ScriptedModel((script[0], *script))
+        # The scheduler's last step of an epoch comes before its validation: so the script is
+        # shifted by one.
+        scheduler = _EpochCounter(model, len(loader))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        train_model(model, loader, loader, loss, optimizer, scheduler, cpu, epochs)
+        if scheduler.steps != epochs * len(loader):
+            fail(
+                8,
+                f'学习率调度器应每批走一步，共 {epochs * len(loader)} 步；走了 {scheduler.steps} 步。',
+            )
+        if not Path('best_model.pth').is_file():
+            fail(8, '训练之后没有 `best_model.pth`：第一轮总要保存，哪怕它的 Corr 是负数或 nan。')
+        saved = int(torch.load('best_model.pth', weights_only=True)['epoch']) - 1
+        if saved != best:
+            fail(
+                8, f'应保存验证 Corr 最高的一轮（从 0 数，第 {best} 轮）；保存的是第 {saved} 轮。'
+                'nan 排在所有数之后。'
+            )  # fmt: skip
+        said = _taken(printed)
+        for pattern in (
+            rf'Epoch \[1/{epochs}\], Loss: \d+\.\d{{4}}\n',
+            rf'Epoch \[{epochs}/{epochs}\], Loss: \d+\.\d{{4}}\n',
+            r'Validation Loss: \d+\.\d{4}\n',
+            rf'Best model saved with val_corr \S+ at epoch {best}\.',
+        ):
+            if not re.search(pattern, said):
+                fail(8, f'`train_model` 打印的内容里没有与 `{pattern}` 相符的一行。')
+
+
+def _taken(printed):
+    """What has been printed since the last time."""
+    text = printed.getvalue()
+    printed.seek(0)
+    printed.truncate()
+    return text

@@ -1,0 +1,128 @@
+"""The fill-in edition: what a student gets, and that it gives no solution away."""
+
+import json
+import re
+import zipfile
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from grading.grade import tasks
+from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, release
+
+BEGIN, END = '### BEGIN SOLUTION', '### END SOLUTION'
+
+
+@pytest.fixture(scope='module')
+def complete():
+    return nbformat.read(ROOT / NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope='module')
+def edition(tmp_path_factory):
+    """The unpacked zip, as a student has it."""
+    folder = tmp_path_factory.mktemp('release')
+    archive = release(folder / 'student')
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder / 'home')
+    return folder / 'home' / 'student'
+
+
+@pytest.fixture(scope='module')
+def fill_in(edition):
+    return nbformat.read(edition / NOTEBOOK, as_version=4)
+
+
+def solution_lines(notebook):
+    """(lines that stand inside solutions, lines that stand outside), stripped."""
+    inside, outside = set(), set()
+    for cell in notebook.cells:
+        hidden = COMPLETE_ONLY in cell.metadata.get('tags', [])
+        solving = False
+        for line in cell.source.splitlines():
+            if BEGIN in line:
+                solving = True
+            elif END in line:
+                solving = False
+            else:
+                (inside if hidden or solving else outside).add(line.strip())
+    return inside, outside
+
+
+def test_no_line_that_stands_only_in_solutions_is_in_the_zip(complete, edition):
+    inside, outside = solution_lines(complete)
+    for file in (ROOT / 'msa_lab').glob('*.py'):  # what students had anyway
+        outside |= {line.strip() for line in file.read_text(encoding='utf-8').splitlines()}
+    secret = {line for line in inside - outside if len(line) > 8}
+    assert len(secret) > 200
+    for file in edition.rglob('*'):
+        if file.suffix == '.ipynb':
+            cells = json.loads(file.read_text(encoding='utf-8'))['cells']
+            lines = {s.strip() for c in cells for s in ''.join(c['source']).splitlines()}
+        elif file.is_file() and file.suffix != '.jpg':
+            lines = {s.strip() for s in file.read_text(encoding='utf-8').splitlines()}
+        else:
+            continue
+        assert not secret & lines, file
+
+
+def test_the_zip_holds_what_the_lab_needs_and_nothing_of_the_staff(edition):
+    names = {str(p.relative_to(edition)) for p in edition.rglob('*') if p.is_file()}
+    lab = {f'msa_lab/{p.name}' for p in (ROOT / 'msa_lab').glob('*.py')}
+    assert names == lab | {
+        NOTEBOOK, 'README.md', 'requirements.txt', 'images/GeneralFramework.jpg',
+    }  # fmt: skip
+
+
+def test_every_todo_has_a_hint_and_an_error_that_names_it(complete, fill_in):
+    marks = re.findall(rf'{BEGIN} (\d+) (\S+)', '\n'.join(c.source for c in complete.cells))
+    todos = []
+    for cell in fill_in.cells:
+        todos += re.findall(
+            r"# TODO (\d+)：(.+)\n *raise NotImplementedError\('TODO (\d+) 还没有完成'\)",
+            cell.source,
+        )
+    assert len(todos) == len(marks)
+    assert all(number == said and len(hint) >= 6 for number, hint, said in todos)
+    assert {int(number) for number, _ in marks} == set(range(1, 16))
+
+
+def test_the_fill_in_edition_is_clean(fill_in):
+    assert not any(cell.get('outputs') for cell in fill_in.cells)
+    assert not any(cell.get('execution_count') for cell in fill_in.cells)
+    text = '\n'.join(cell.source for cell in fill_in.cells)
+    assert 'SOLUTION' not in text
+    assert '评分标准' not in text
+    assert 'ImprovedFramework' not in text
+    for cell in fill_in.cells:
+        if cell.metadata.get('nbgrader', {}).get('grade') and cell.cell_type == 'code':
+            assert cell.metadata['editable'] is False
+
+
+def test_the_points_sum_to_100_and_stand_in_the_notebook(complete):
+    graded = tasks()
+    assert sum(points for _, points, _ in graded.values()) == 100
+    (overview,) = [c.source for c in complete.cells if c.get('id') == 'tasks']
+    table = dict(re.findall(r'\| ((?:TODO|分析) [\d.]+) \| [^|]+ \| (\d+) (?=\|)', overview))
+    assert table == {title: str(points) for title, points, _ in graded.values()}
+    text = '\n'.join(c.source for c in complete.cells)
+    for title, points, by_hand in graded.values():
+        number = title.split()[1]
+        assert (
+            f'分析 {number}（{points} 分）' if by_hand else f'自检 {number}（{points} 分）'
+        ) in text
+    assert text.count('**评分标准**') == sum(by_hand for *_, by_hand in graded.values())
+
+
+def test_run_as_a_student_would_it_stops_at_the_first_todo(edition, fill_in, monkeypatch):
+    monkeypatch.setenv('MSA_PROFILE', 'smoke')
+    monkeypatch.delenv('MSA_DATA', raising=False)
+    client = NotebookClient(fill_in, resources={'metadata': {'path': str(edition)}})
+    with pytest.raises(CellExecutionError) as caught:
+        client.execute()
+    assert 'TODO 1' in str(caught.value)
+    assert '# TODO 1：返回样本数' in str(caught.value) + '\n'.join(c.source for c in fill_in.cells)
+    ran = [c for c in fill_in.cells if c.cell_type == 'code' and c.execution_count]
+    assert ran[-1].metadata['nbgrader']['grade_id'] == 'check-1'
