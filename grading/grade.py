@@ -6,10 +6,8 @@ written.csv (for the points of the written answers) and feedback/<student>.html.
 
 import argparse
 import hashlib
-import html
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +19,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from grading import sandbox
-from grading.release import NOTEBOOK, ROOT, make_course
+from grading.feedback import render
+from grading.release import ASSIGNMENT, NOTEBOOK, ROOT, make_course, tasks
 from msa_lab.standin import write_standin
 
 FRESH = """import sys
@@ -32,11 +31,6 @@ from msa_lab import checks
 """
 STARTUP_SECONDS = 60
 SIZES = dict(videos=(16, 6, 8), utterances=(256, 96, 96))  # the stand-in that is graded on
-PAGE = """<!doctype html><html lang="zh"><meta charset="utf-8"><title>{student}</title>
-<body style="font-family: sans-serif; max-width: 45em; margin: 3em auto; line-height: 1.7">
-<h1>{student}</h1><p>这份提交没有得到自动评分：<strong>{ended}</strong></p>
-<p>请检查提交的 <code>{notebook}</code> 能不能在 JupyterLab 里从头运行到尾，改好后重新提交。</p>
-"""
 
 
 def load_checks_afresh(notebook):
@@ -46,23 +40,11 @@ def load_checks_afresh(notebook):
             cell.source = FRESH.format(lab=str(ROOT)) + cell.source
 
 
-def tasks():
-    """Every graded cell: {grade_id: (what the table calls it, points, written by hand)}."""
-    cells = json.loads((ROOT / NOTEBOOK).read_text(encoding='utf-8'))['cells']
-    found = {}
-    for cell in cells:
-        info = cell['metadata'].get('nbgrader', {})
-        if info.get('grade'):
-            name = re.match(r'(?:# 自检|\*\*分析) ([\d.]+)', ''.join(cell['source']))[1]
-            kind = '分析' if info['solution'] else 'TODO'
-            found[info['grade_id']] = (f'{kind} {name}', info['points'], info['solution'])
-    return found
-
-
 def fingerprint(path, course):
     """What a grade depends on: the submission, the graded source and the checks."""
     digest = hashlib.sha256()
-    files = [path, course / 'source' / 'msa' / NOTEBOOK, *sorted((ROOT / 'msa_lab').glob('*.py'))]
+    own = (*(ROOT / 'msa_lab').glob('*.py'), *(ROOT / 'grading').glob('*.py'))
+    files = [path, course / 'source' / ASSIGNMENT / NOTEBOOK, *sorted(own)]
     for file in files:
         digest.update(file.read_bytes() if file.is_file() else b'')
     return digest.hexdigest()
@@ -71,20 +53,21 @@ def fingerprint(path, course):
 def grade_submission(student, submissions, out, shared, limits, fresh=False):
     """One row for the table, from a process of its own; a grade that is still valid is kept."""
     path = submissions / student / NOTEBOOK
-    kept, feedback = out / 'rows' / f'{student}.json', out / 'feedback' / f'{student}.html'
+    kept = out / 'rows' / f'{student}.json'
+    page = out / 'feedback' / f'{student}-notebook.html'
     key = fingerprint(path, shared / 'course')
-    if not fresh and kept.is_file() and feedback.is_file():
+    if not fresh and kept.is_file():
         row = json.loads(kept.read_text(encoding='utf-8'))
         if row['key'] == key:
             return row
     with tempfile.TemporaryDirectory() as work:
         job = {
             'notebook': str(path.resolve()), 'course': str(shared / 'course'), 'lab': str(ROOT),
-            'data': str(shared / 'data.pkl'), 'feedback': str(feedback.resolve()),
+            'data': str(shared / 'data.pkl'), 'page': str(page.resolve()),
             'result': f'{work}/result.json', 'limits': asdict(limits),
             'sandboxed': sandbox.available(), 'startup_seconds': STARTUP_SECONDS,
         }  # fmt: skip
-        feedback.unlink(missing_ok=True)
+        page.unlink(missing_ok=True)
         Path(work, 'job.json').write_text(json.dumps(job), encoding='utf-8')
         command = [sys.executable, '-m', 'grading.worker', f'{work}/job.json']
         try:
@@ -98,9 +81,6 @@ def grade_submission(student, submissions, out, shared, limits, fresh=False):
             last = done.stderr.strip().splitlines()[-1:] or ['']
             row = {'points': {}, 'waiting': [], 'ended': f'评分进程中断：{last[0][:200]}',
                    'seconds': None}  # fmt: skip
-    if not feedback.is_file():
-        names = {k: html.escape(v) for k, v in (('student', student), ('ended', row['ended']))}
-        feedback.write_text(PAGE.format(**names, notebook=NOTEBOOK), encoding='utf-8')
     beside = (p for p in sorted((submissions / student).glob('*')) if p.name != NOTEBOOK)
     row |= {'student': student, 'key': key, 'beside': [p.name for p in beside]}
     kept.write_text(json.dumps(row, ensure_ascii=False), encoding='utf-8')
@@ -114,18 +94,18 @@ def table(rows, written):
         line = {'student': row['student']}
         graded = bool(row['points'])
         waiting = []
-        for name, (title, most, by_hand) in known.items():
-            points = row['points'].get(name, 0)
-            if by_hand and name in row['waiting']:
-                points = written.get((row['student'], title))
+        for key, task in known.items():
+            points = row['points'].get(key, 0)
+            if task.written and key in row['waiting']:
+                points = written.get(row['student'], {}).get(task.name)
                 if points is None:
-                    waiting.append(title)
-                elif not 0 <= points <= most:
+                    waiting.append(task.name)
+                elif not 0 <= points <= task.points:
                     raise SystemExit(
-                        f'written.csv: {row["student"]}, {title}: {points:g} is not between 0 '
-                        f'and {most}; correct it and run the command again'
+                        f'written.csv: {row["student"]}, {task.name}: {points:g} is not between 0 '
+                        f'and {task.points}; correct it and run the command again'
                     )
-            line[f'{title} ({most})'] = points
+            line[f'{task.name} ({task.points})'] = points
         line['total'] = sum(p for k, p in line.items() if k != 'student' and p is not None)
         line['waits for'] = '; '.join(waiting)
         line['also handed in'] = '; '.join(row['beside'])
@@ -137,30 +117,29 @@ def table(rows, written):
 
 
 def read_written(path):
-    """The points that a human has put into written.csv: {(student, task): points}."""
+    """The points that a human has put into written.csv: {student: {task: points}}."""
     if not path.is_file():
         return {}
     try:
         sheet = pd.read_csv(path, dtype={'student': str}).set_index('student')
         return {
-            (student, title.rsplit(' (', 1)[0]): float(points)
-            for title, column in sheet.items() for student, points in column.items()
-            if pd.notna(points)
-        }  # fmt: skip
+            student: {title.rsplit(' (', 1)[0]: float(p) for title, p in row.items() if pd.notna(p)}
+            for student, row in sheet.iterrows()
+        }
     except (ValueError, KeyError) as error:
         raise SystemExit(f'{path}: {error}; it wants a column `student` and numbers') from error
 
 
 def write_written(path, rows, written):
     """The sheet for the written answers: a blank where somebody must read, 0 where none is."""
-    known = {name: task for name, task in tasks().items() if task[2]}
+    known = {key: task for key, task in tasks().items() if task.written}
     lines = []
     for row in rows:
-        line = {'student': row['student']}
-        for name, (title, most, _) in known.items():
-            blank = written.get((row['student'], title))
-            line[f'{title} ({most})'] = blank if name in row['waiting'] else 0
-        lines.append(line)
+        given = written.get(row['student'], {})
+        lines.append({'student': row['student']} | {
+            f'{task.name} ({task.points})': given.get(task.name) if key in row['waiting'] else 0
+            for key, task in known.items()
+        })  # fmt: skip
     write_csv(pd.DataFrame(lines), path)
 
 
@@ -198,6 +177,9 @@ def grade_all(submissions, out=ROOT / 'build' / 'grades', limits=None, fresh=Fal
             bar = tqdm(jobs, 'submissions', file=sys.stdout, ncols=88)
             rows = [job.result() for job in bar]
     grades = table(rows, written)
+    for row in rows:
+        page = render(row, tasks(), written.get(row['student'], {}))
+        (out / 'feedback' / f'{row["student"]}.html').write_text(page, encoding='utf-8')
     write_written(out / 'written.csv', rows, written)
     write_csv(grades, out / 'grades.csv')
     return grades

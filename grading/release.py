@@ -10,6 +10,8 @@ import re
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -42,6 +44,38 @@ README = """# 多模态情感分析实验（填空版）
 2. 从上到下执行。遇到 `TODO`，把 `raise NotImplementedError(...)` 换成你的代码，再运行后面的自检。
 3. 提交 `EXP_MSA.ipynb` 这一个文件；思考题 3 如果另有笔记本，放在同一个目录里一起交。
 """
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is graded: its name and title, points, whether a human reads it, its code cells."""
+
+    name: str
+    title: str
+    points: int
+    written: bool
+    cells: tuple
+
+
+@cache
+def tasks():
+    """Every task of the complete notebook, in order: {name of the graded cell: Task}."""
+    cells = nbformat.read(ROOT / NOTEBOOK, as_version=4).cells
+    (overview,) = [cell.source for cell in cells if cell.id == 'tasks']
+    titles = dict(re.findall(r'\| ((?:TODO|分析) [\d.]+) \| ([^|]+) \| \d+ (?=\|)', overview))
+    found = {}
+    for cell in cells:
+        info = cell.metadata.get('nbgrader', {})
+        if info.get('grade'):
+            number = re.match(r'(?:# 自检|\*\*分析) ([\d.]+)', cell.source)[1]
+            name = f'{"分析" if info["solution"] else "TODO"} {number}'
+            mark = f'### BEGIN SOLUTION {number} '
+            mine = (c.id for c in cells if c.cell_type == 'code' and mark in c.source)
+            own = () if info['solution'] else tuple(mine)
+            found[info['grade_id']] = Task(
+                name, titles[name], info['points'], info['solution'], own
+            )
+    return found
 
 
 class FillIn(ClearSolutions):

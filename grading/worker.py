@@ -21,7 +21,7 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import CheckCellMetadata, Execute, LimitOutput, SaveAutoGrades
 from nbgrader.utils import compute_checksum, is_grade
 
-from grading.release import ASSIGNMENT, NOTEBOOK, course_config, nbgrader_api
+from grading.release import ASSIGNMENT, NOTEBOOK, course_config, nbgrader_api, tasks
 from grading.sandbox import KERNEL, Limits, Watchdog, write_kernel
 
 STUDENT = 'student'  # inside a course of its own, so the real name need not be a valid one
@@ -158,7 +158,7 @@ def _grade(job, work):
     row = read_grades(course, folder / NOTEBOOK)
     run(GenerateFeedback, config)
     page = course / 'feedback' / STUDENT / ASSIGNMENT / Path(NOTEBOOK).with_suffix('.html')
-    shutil.copy(page, job['feedback'])
+    shutil.copy(page, job['page'])
     return row
 
 
@@ -170,16 +170,41 @@ def run(converter, config):
 
 
 def read_grades(course, executed):
-    """Points per task, what waits for a human and how it ended, from the gradebook."""
-    points, waiting = {}, []
+    """A row: points per task, what waits for a human, how it ended, what to tell the student."""
+    points = {}
     with Gradebook(f'sqlite:///{course / "gradebook.db"}', ASSIGNMENT) as gradebook:
         notebook = gradebook.find_submission_notebook(Path(NOTEBOOK).stem, ASSIGNMENT, STUDENT)
         for item in notebook.grades:
-            if item.auto_score is None:
-                waiting.append(item.name)
             points[item.name] = item.auto_score
-    ended = nbformat.read(executed, as_version=4).metadata.get('msa_ended', '')
-    return {'points': points, 'waiting': waiting, 'ended': ended or '正常结束'}
+    notebook = nbformat.read(executed, as_version=4)
+    by_id = {grade_id(cell): cell for cell in notebook.cells}
+    row = {
+        'points': points, 'waiting': [name for name, score in points.items() if score is None],
+        'ended': notebook.metadata.get('msa_ended') or '正常结束',
+        'messages': {}, 'code': {}, 'answers': {}, 'errors': [],
+    }  # fmt: skip
+    for key, task in tasks().items():
+        if task.written:
+            row['answers'][key] = by_id[key].source if key in row['waiting'] else ''
+        elif points[key] < task.points:
+            row['messages'][key] = '\n'.join(map(error_text, errors(by_id[key])))
+            row['code'][key] = [by_id[name].source for name in task.cells if name in by_id]
+    for cell in notebook.cells:
+        for error in errors(cell) if not is_grade(cell) else ():
+            row['errors'].append(f'{cell.source[:400]}\n\n{error_text(error)}')
+    row['errors'] = row['errors'][:5]
+    return row
+
+
+def errors(cell):
+    """The error outputs of a cell."""
+    return [o for o in cell.get('outputs', ()) if o.output_type == 'error']
+
+
+def error_text(error):
+    """What an error says; a failed check speaks for itself."""
+    text = error.evalue[:2000]
+    return text if error.ename in ('CheckFailed', 'NotRun') else f'{error.ename}: {text}'
 
 
 def main(path):

@@ -81,11 +81,12 @@ class _Recorder:
         """Note everything; leave 'best' weights in the checkpoint and other ones in the model."""
         self.trainings.append({k: v for k, v in locals().items() if k != 'self'})
         self.trainings[-1]['lr'] = [g['lr'] for g in getattr(optimizer, 'param_groups', [])]
-        if isinstance(model, _Model):
-            with torch.no_grad():
-                model.scale.fill_(2.0)
-                torch.save(model.state_dict(), checkpoint)
-                model.scale.fill_(3.0)
+        with torch.no_grad():
+            for value in (2.0, 3.0):
+                if isinstance(model, _Model):
+                    model.scale.fill_(value)
+                if value == 2.0 and isinstance(model, nn.Module):
+                    torch.save(model.state_dict(), checkpoint)
         self.history = [
             {'epoch': e + 1, 'lr': 1e-3, 'train_loss': 1.0, 'valid_loss': 1.0, **self.metrics}
             for e in range(epochs if isinstance(epochs, int) else 1)
@@ -121,12 +122,17 @@ def check_main(main):
     _judge_criterion(training['criterion'])
     _judge_optimizer(training, 1e-3)
     _judge_call(training, 'chosen.pth' if 'checkpoint' in known else 'best_model.pth')
+    if isinstance(result, Exception):  # what led to it has been looked at first
+        raise result
     _judge_result(recorder, result)
     _judge_arguments(main, known)
 
 
 def _run_main(main, known, **settings):
-    """Call `main` among the doubles; returns what was recorded and what it returned."""
+    """Call `main` among the doubles; returns what was recorded and what it returned.
+
+    An exception behind the training takes the place of the result.
+    """
     recorder = _Recorder()
     path = Path('data.pkl').resolve()
     path.touch()
@@ -139,7 +145,12 @@ def _run_main(main, known, **settings):
         train_model=recorder.train_model, evaluate=recorder.evaluate,
     )  # fmt: skip
     with patched(involved, **doubles):
-        result = main(str(path), **{k: v for k, v in settings.items() if k in known})
+        try:
+            result = main(str(path), **{k: v for k, v in settings.items() if k in known})
+        except Exception as error:
+            if not recorder.trainings:
+                raise
+            result = error
     if len(recorder.trainings) != 1:
         fail(TODO, f'`main` 应调用 `train_model` 一次；调用了 {len(recorder.trainings)} 次。')
     if any(Path(p).resolve() != path for p in _Split.paths):
@@ -164,9 +175,7 @@ def _judge_loaders(training):
         try:
             batches[name] = _labels(loader)
         except TypeError:
-            fail(
-                TODO, f'`{name}_loader` 应是 DataLoader；`train_model` 收到的是{shape_of(loader)}。'
-            )
+            fail(TODO, f'`{name}_loader` 应是 DataLoader；收到的是{shape_of(loader, False)}。')
     _judge_splits(_splits(batches['train']), _splits(batches['valid']))
     for name, loader in loaders.items():
         part, order = PARTS[name], [label for batch in batches[name] for label in batch]
@@ -206,7 +215,7 @@ def _judge_criterion(criterion):
     if inspect.isclass(criterion):
         fail(TODO, f'损失函数应是建好的对象；得到的是类 {criterion.__name__}（少了一对括号）。')
     if not callable(criterion):
-        fail(TODO, f'损失函数应能像函数一样调用；得到的是{shape_of(criterion)}。')
+        fail(TODO, f'损失函数应能像函数一样调用；得到的是{shape_of(criterion, False)}。')
     with torch.no_grad():
         value = criterion(torch.tensor([0.5, -1.0, 2.0]), torch.tensor([1.0, 1.0, -1.0]))
     if near(value, 13.25 / 3):
@@ -245,7 +254,10 @@ def _judge_scheduler(training, epochs):
     """The learning rate, step by step: half a cosine over all steps of all epochs."""
     scheduler, optimizer = training['scheduler'], training['optimizer']
     if not hasattr(scheduler, 'step'):
-        fail(TODO, f'没有学习率调度器：`train_model` 收到的 scheduler 是{shape_of(scheduler)}。')
+        fail(
+            TODO,
+            f'没有学习率调度器：`train_model` 收到的 scheduler 是{shape_of(scheduler, False)}。',
+        )
     total = epochs * len(training['train_loader'])
     for step in range(1, total + 1):
         scheduler.step()
@@ -298,7 +310,7 @@ def _judge_result(recorder, result):
 def _judge_arguments(main, known):
     """A second run, with other settings: they must arrive."""
     settings = dict(epochs=2, batch_size=5, lr=0.02, limit=7, log_dir='logs', build=_OtherModel)
-    recorder, _ = _run_main(main, known, **settings)
+    recorder, result = _run_main(main, known, **settings)
     training = recorder.trainings[0]
     for name, part in (('train_loader', '训练'), ('valid_loader', '验证')):
         batches = _labels(training[name])
@@ -313,3 +325,5 @@ def _judge_arguments(main, known):
         fail(TODO, '`writer` 没有传给 `train_model`：第 6 节就没有日志可看了。')
     if 'build' in known and not isinstance(training['model'], _OtherModel):
         fail(TODO, '`main` 的参数 `build` 没有用上：给了它，就用它来建模型。')
+    if isinstance(result, Exception):
+        raise result

@@ -26,7 +26,7 @@ from msa_lab.standin import write_standin
 
 BATCH, STEPS = 6, 5  # unequal, and unlike every width
 # What `fc` gives in the check of the output, as odds (their logarithm is z), and the right scores.
-ODDS, SCORES = (1 / 11, 1 / 5, 1 / 2, 1.0, 3.0, 5.0), (-2.5, -2.0, -1.0, 0.0, 1.5, 2.0)
+ODDS, SCORES = (1 / 99, 1 / 5, 1 / 2, 1.0, 3.0, 59.0), (-2.94, -2.0, -1.0, 0.0, 1.5, 2.9)
 LSTMS = tuple(f'{name}_lstm' for name in (*MODALITIES, 'mm'))
 
 
@@ -241,7 +241,8 @@ def _judge_norm(name, seen, x, norm, fc):
         if any(near(seen, wrong, 2e-3) for wrong in late):
             fail(
                 3,
-                f'{name} 的顺序反了：应先归一化原始特征，再进 `{name}_fc`；现在归一化的是它的结果。',
+                f'{name} 的顺序反了：应先归一化原始特征，再进 `{name}_fc`；'
+                '现在归一化的是全连接层的结果。',
             )
     fail(
         3, f'`{name}_lstm` 读到的不是“归一化之后再经过全连接层和 ReLU”的 {name}'
@@ -256,10 +257,11 @@ def _explain_norm_error(error):
         raise error
     made_for, met = int(sizes[1]), int(sizes[2])
     names = {width: name for name, width in WIDTHS.items()}
-    if met == 128:
+    if met == 128 and made_for in names:
+        name = names[made_for]
         message = (
-            f'{names.get(made_for, "")} 的顺序反了：`{names.get(made_for, "")}_norm` 是给 {made_for} 维的'
-            '原始特征用的，应放在全连接层**之前**；现在喂给它的是 128 维的结果'
+            f'{name} 的顺序反了：`{name}_norm` 是给 {made_for} 维的原始特征用的，'
+            '应放在全连接层**之前**；现在喂给它的是 128 维的结果'
         )
     elif made_for in names and met in names:
         message = (
@@ -286,7 +288,8 @@ def check_fusion(Model):
     if not near(feature, right):
         fail(
             4,
-            f'`feature` 应是三个 LSTM **输出序列**的和，(B, T, 128)；{_name_fusion(feature, parts)}。',
+            '`feature` 应是三个 LSTM **输出序列**的和，(B, T, 128)；'
+            f'{_name_fusion(feature, parts)}。',
         )
 
 
@@ -341,7 +344,8 @@ def check_output(Model):
     if score.numel() == len(z) and not near(score.reshape(-1, 1), right):
         fail(
             5,
-            f'分数应由 `output` 经 sigmoid 压到 (-3, 3)；{_name_scaling(score.reshape(-1, 1), z)}。',
+            '分数应由 `output` 经 sigmoid 压到 (-3, 3)；'
+            f'{_name_scaling(score.reshape(-1, 1), z)}。',
         )
     if score.shape != z.shape:
         fail(
@@ -354,11 +358,12 @@ def _name_scaling(score, z):
     """What was done to the logit in place of the right thing."""
     for curve, name in ((torch.sigmoid(z), 'sigmoid'), (torch.tanh(z), 'tanh')):
         columns = torch.cat([curve, torch.ones_like(z)], dim=1)
-        (gain,), (low,) = torch.linalg.lstsq(columns, score.detach()).solution.tolist()
+        gain, low = torch.linalg.lstsq(columns, score.detach()).solution.reshape(-1).tolist()
+        gain, low = round(gain, 3) + 0.0, round(low, 3) + 0.0  # no -0
         if near(columns @ torch.tensor([[gain], [low]]), score.detach(), 1e-3):
             if name == 'tanh':
                 return (
-                    f'现在用的是 tanh（乘 {gain:.3g}，加 {low:.3g}）：tanh(z) 比 sigmoid(z) 陡一倍，'
+                    f'现在用的是 tanh（乘 {gain:.3g}，加 {low:.3g}）：它比 sigmoid 陡一倍，'
                     '同样的 z 得到的分数不同'
                 )
             return (

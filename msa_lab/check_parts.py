@@ -1,6 +1,7 @@
-"""Self-checks of the parts of the ablations (TODO 11 to 13): encoder, fusions, configurable model."""
+"""Self-checks of the ablations' parts: encoder (TODO 11), fusions (12), configurable model (13)."""
 
 import math
+from itertools import combinations, product
 
 import torch
 from torch import nn
@@ -77,7 +78,8 @@ def _judge_table(PositionEncoding, dim=16, steps=40):
         base = ratio ** (-dim / 2) if 0 < ratio != 1 else math.nan
         fail(
             11,
-            f'频率不对：第 0 维每步应转 1 弧度，底数应是 10000；现在是 {speed[0]:.4f}，底数 {base:.5g}。',
+            '频率不对：第 0 维每步应转 1 弧度，底数应是 10000；'
+            f'现在是 {speed[0]:.4f}，底数 {base:.5g}。',
         )
     turns = torch.polar(torch.ones(dim // 2).double(), speed)
     expected = torch.stack([turns**t for t in range(steps)])
@@ -318,14 +320,11 @@ def check_modalities(AblationModel):
         name: (2 + 3 * torch.randn(4, 5, width)).masked_fill(front, 0)
         for name, width in WIDTHS.items()
     }
-    for count in (3, 1, 2):
-        for left_out in range(3 if count < 3 else 1):
-            chosen = [n for i, n in enumerate(MODALITIES) if (i == left_out) == (count == 1)]
-            chosen = list(MODALITIES) if count == 3 else chosen
-            for layer_norm in (True, False):
-                model = AblationModel(modalities=tuple(chosen), layer_norm=layer_norm).eval()
-                _judge_first_half(model, chosen, layer_norm, features, front.squeeze(-1))
-                _judge_use(model, chosen, features)
+    subsets = [c for count in (3, 1, 2) for c in combinations(MODALITIES, count)]
+    for chosen, layer_norm in product(subsets, (True, False)):
+        model = AblationModel(modalities=chosen, layer_norm=layer_norm).eval()
+        _judge_first_half(model, chosen, layer_norm, features, front.squeeze(-1))
+        _judge_use(model, chosen, features)
 
 
 def _score(model, features):
@@ -347,12 +346,9 @@ def _judge_use(model, chosen, features):
         changed[name] = torch.where(features[name] == 0, 0.0, features[name] + noise)
         same = near(plain, _score(model, changed), 1e-6)
         if name not in chosen and not same:
-            fail(
-                13,
-                f'modalities={tuple(chosen)} 时，改变 {name} 却改变了结果：`modalities` 没有起作用。',
-            )
+            fail(13, f'modalities={chosen} 时，改变 {name} 却改变了结果：`modalities` 没有起作用。')
         if name in chosen and same:
-            fail(13, f'modalities={tuple(chosen)} 时，改变 {name} 对结果毫无影响：它没有用上。')
+            fail(13, f'modalities={chosen} 时，改变 {name} 对结果毫无影响：它没有用上。')
 
 
 def _judge_first_half(model, chosen, layer_norm, features, padding):
@@ -372,10 +368,7 @@ def _judge_first_half(model, chosen, layer_norm, features, padding):
         )
     sequences, _ = model.encode(*(features[name].clone() for name in MODALITIES))
     if len(sequences) != len(chosen):
-        fail(
-            13,
-            f'`encode` 应为 {chosen} 各给一个序列，共 {len(chosen)} 个；得到 {len(sequences)} 个。',
-        )
+        fail(13, f'`encode` 应为 {chosen} 各给一个序列；得到 {len(sequences)} 个。')
     for name, sequence in zip(chosen, sequences, strict=True):
         if not isinstance(sequence, torch.Tensor) or sequence.shape != (4, 5, 128):
             fail(13, f'{name} 的序列应是 (B, T, 128)，即 (4, 5, 128)；得到{shape_of(sequence)}。')

@@ -225,11 +225,16 @@ def near(value, expected, tolerance=1e-4):
     return torch.allclose(value, expected, rtol=tolerance, atol=tolerance)
 
 
-def shape_of(value):
-    """How to name a value in a message: the shape of a tensor, else its type."""
+def shape_of(value, returned=True):
+    """How to name a value in a message: the shape of a tensor, else its type.
+
+    A None that came from a function (`returned`) is most often a forgotten `return`.
+    """
     if isinstance(value, (torch.Tensor, np.ndarray)):
         return f'形状 {tuple(value.shape)}'
-    return 'None（忘了 return？）' if value is None else f'类型 {type(value).__name__}'
+    if value is None:
+        return ' None（忘了 return？）' if returned else ' None'
+    return f'类型 {type(value).__name__}'
 
 
 def standardised(x, weight=None, bias=None):

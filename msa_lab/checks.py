@@ -7,7 +7,7 @@ task is told once; it judges by what the code does, not by how it is written.
 """
 
 from msa_lab.check_main import check_main
-from msa_lab.check_metrics import check_accuracy, check_metrics
+from msa_lab.check_metrics import check_accuracy, check_evaluate, check_metrics
 from msa_lab.check_model import (
     check_dataset,
     check_fusion,
@@ -19,7 +19,7 @@ from msa_lab.check_model import (
 from msa_lab.check_parts import check_attention, check_modalities, check_transformer
 from msa_lab.check_questions import check_experiments, check_improved, check_logging
 from msa_lab.check_tools import CheckFailed
-from msa_lab.check_training import check_evaluate, check_train_epoch, check_training
+from msa_lab.check_training import check_train_epoch, check_training
 
 __all__ = [
     'CheckFailed',

@@ -3,6 +3,7 @@
 Shared by the tests of the self-checks and of the grading. `namespace(edits)` runs the notebook's
 definitions with the replacements made.
 """
+# ruff: noqa: E501 (a table: one variant, one entry)
 
 import ast
 import functools
@@ -49,6 +50,7 @@ class Variant:
     says: str = ''
 
 
+@functools.cache
 def code_cells():
     """The notebook's code cells, {id: source}; the %-lines of IPython are comments."""
     cells = nbformat.read(NOTEBOOK, as_version=4).cells
@@ -68,7 +70,7 @@ def edit(sources, edits):
 
 
 def regions(sources, task):
-    """What the student writes for a task: (cell id, indented text) of each region, without marks."""
+    """What the student writes for a task: (cell id, indented text) of each region."""
     marks = rf'### BEGIN SOLUTION {task} [^\n]*\n(.*?)\n *### END SOLUTION'
     return [
         (name, text)
@@ -277,7 +279,7 @@ WRONG = [
     _wrong('tanh', '5', 'tanh', (OUTPUT, 'return 3 * torch.tanh(output)')),
     _wrong('clamped', '5', '截断', (OUTPUT, 'return output.clamp(-3, 3)')),
     _wrong('linear', '5', '线性', (OUTPUT, 'return 6 * output - 3')),
-    _wrong('squeezed', '5', r'\(B, 1\).*\(6,\)', (OUTPUT, OUTPUT + '.squeeze(-1)')),
+    _wrong('squeezed', '5', r'\(B, 1\).*\(6,\)', (OUTPUT, 'return (6 * torch.sigmoid(output) - 3).squeeze(-1)')),
     _wrong('score not returned', '5', 'return', (OUTPUT, 'output = 6 * torch.sigmoid(output) - 3')),
     _wrong('not rounded', '6', '没有取整', (ACCURACY, 'return float(np.mean(y_pred == y_true))')),
     _wrong('floor', '6', 'floor',

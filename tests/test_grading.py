@@ -6,6 +6,8 @@ ones (`make test-grading`) hand in the whole lab.
 
 import copy
 import csv
+import html
+import re
 import shutil
 import socket
 import threading
@@ -16,17 +18,18 @@ import pytest
 
 from grading import grade as grading
 from grading import sandbox
-from grading.grade import grade_submission, tasks
-from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, make_course, release
+from grading.feedback import render
+from grading.grade import grade_submission
+from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, make_course, release, tasks
 from grading.sandbox import Limits
 from grading.worker import read_submission
 from msa_lab.standin import write_standin
-from tests.solutions import CORRECT, WRONG
+from tests.solutions import CORRECT, WRONG, edit
 
 needs_sandbox = pytest.mark.skipif(
     not sandbox.available(), reason='needs bubblewrap: it would harm this machine'
 )
-AUTOMATIC = {name: points for name, (_, points, by_hand) in tasks().items() if not by_hand}
+AUTOMATIC = {key: task.points for key, task in tasks().items() if not task.written}
 LIMITS = Limits(seconds=100, cell_seconds=10, memory=2 * 2**30)
 NEEDED = ('imports', 'silence', 'metric-names', 'default-device', 'set-seed')
 
@@ -64,12 +67,12 @@ def hand_in(tmp_path, shared):
     return grade
 
 
-def edited(notebook, edits):
-    """A copy with text replaced: each `old` must stand in exactly one cell."""
+def edited(notebook, edits=()):
+    """A copy of the notebook with text replaced in its code."""
     notebook = copy.deepcopy(notebook)
-    for old, new in edits:
-        (cell,) = [c for c in notebook.cells if c.cell_type == 'code' and old in c.source]
-        cell.source = cell.source.replace(old, new)
+    code = {cell.id: cell for cell in notebook.cells if cell.cell_type == 'code'}
+    for name, source in edit({name: cell.source for name, cell in code.items()}, edits).items():
+        code[name].source = source
     return notebook
 
 
@@ -116,9 +119,12 @@ def test_a_wrong_solution_costs_its_task_and_the_page_says_why(hand_in, complete
     wrong = next(v for v in WRONG if v.task == '4')
     row = hand_in(definitions(complete, edits=wrong.edits))
     assert lost(row) == {'check-4'}
-    page = (tmp_path / 'out' / 'feedback' / 'student.html').read_text(encoding='utf-8')
-    assert 'CheckFailed' in page
-    assert '# 自检 4' in page
+    page = render(row, tasks(), {})
+    assert re.search(wrong.says, html.unescape(page))  # the message, and below it the code
+    assert wrong.edits[0][1].strip() in html.unescape(page)
+    assert '69 / 100 分' in page
+    whole = (tmp_path / 'out' / 'feedback' / 'student-notebook.html').read_text(encoding='utf-8')
+    assert 'CheckFailed' in whole
 
 
 # Hostile and broken submissions
@@ -153,12 +159,11 @@ def test_a_submission_that_is_not_there_or_huge_is_said(tmp_path, monkeypatch):
         read_submission(tmp_path / 'huge')
 
 
-def test_what_is_no_notebook_costs_its_own_row(hand_in, tmp_path):
+def test_what_is_no_notebook_costs_its_own_row(hand_in):
     row = hand_in(b'hello')
     assert row['points'] == {}
     assert '不是笔记本' in row['ended']
-    page = (tmp_path / 'out' / 'feedback' / 'student.html').read_text(encoding='utf-8')
-    assert '没有得到自动评分' in page
+    assert '没有得到自动评分' in render(row, tasks(), {})
 
 
 @pytest.mark.grading
@@ -189,7 +194,7 @@ def test_endless_output_is_cut_off(hand_in, complete, tmp_path):
     row = hand_in(definitions(complete, flood, at='multiclass-acc'), limits=Limits(100, 5))
     assert row['ended'] == '正常结束' or '内存超过' in row['ended']  # what is printed is memory too
     assert {'check-1', 'check-2'} & lost(row) == set()
-    assert (tmp_path / 'out' / 'feedback' / 'student.html').stat().st_size < 2_000_000
+    assert (tmp_path / 'out' / 'feedback' / 'student-notebook.html').stat().st_size < 2_000_000
 
 
 @pytest.mark.grading
@@ -464,9 +469,9 @@ def test_forty_submissions_of_mixed_kind(complete, tmp_path):
     notebook = copy.deepcopy(complete)
     variants = [edited(notebook, v.edits) for v in (*WRONG[:24], *CORRECT[:8])]
     loop = nbformat.v4.new_code_cell('while True:\n    pass')
-    hostile = edited(notebook, ())
+    hostile = edited(notebook)
     hostile.cells.insert(20, loop)
-    leaves = edited(notebook, ())
+    leaves = edited(notebook)
     leaves.cells.insert(60, nbformat.v4.new_code_cell('import os\nos._exit(1)'))
     release(tmp_path / 'edition')
     empty = nbformat.read(tmp_path / 'edition' / NOTEBOOK, as_version=4)
@@ -490,5 +495,5 @@ def test_forty_submissions_of_mixed_kind(complete, tmp_path):
     assert list(grades.loc[['s34', 's35', 's38', 's39'], 'total']) == [0, 0, 0, 0]
     assert grades.loc['s36', 'total'] == full
     assert grades.loc['s37', 'total'] < full
-    assert len(list((tmp_path / 'out' / 'feedback').glob('*.html'))) == 40
+    assert len(list((tmp_path / 'out' / 'feedback').glob('s??.html'))) == 40
     assert COMPLETE_ONLY not in grades.columns

@@ -9,8 +9,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from grading.grade import tasks
-from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, release
+from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, release, tasks
 
 BEGIN, END = '### BEGIN SOLUTION', '### END SOLUTION'
 
@@ -102,18 +101,17 @@ def test_the_fill_in_edition_is_clean(fill_in):
 
 
 def test_the_points_sum_to_100_and_stand_in_the_notebook(complete):
-    graded = tasks()
-    assert sum(points for _, points, _ in graded.values()) == 100
+    graded = tasks().values()
+    assert sum(task.points for task in graded) == 100
     (overview,) = [c.source for c in complete.cells if c.get('id') == 'tasks']
     table = dict(re.findall(r'\| ((?:TODO|分析) [\d.]+) \| [^|]+ \| (\d+) (?=\|)', overview))
-    assert table == {title: str(points) for title, points, _ in graded.values()}
+    assert table == {task.name: str(task.points) for task in graded}
     text = '\n'.join(c.source for c in complete.cells)
-    for title, points, by_hand in graded.values():
-        number = title.split()[1]
-        assert (
-            f'分析 {number}（{points} 分）' if by_hand else f'自检 {number}（{points} 分）'
-        ) in text
-    assert text.count('**评分标准**') == sum(by_hand for *_, by_hand in graded.values())
+    for task in graded:
+        label = task.name if task.written else task.name.replace('TODO', '自检')
+        assert f'{label}（{task.points} 分）' in text
+        assert bool(task.cells) != task.written
+    assert text.count('**评分标准**') == sum(task.written for task in graded)
 
 
 def test_run_as_a_student_would_it_stops_at_the_first_todo(edition, fill_in, monkeypatch):

@@ -1,0 +1,331 @@
+"""The self-checks: every known mistake is named by its own check and by no other, and every right
+way of writing a solution passes.
+"""
+
+import ast
+import contextlib
+import io
+import os
+import random
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import msa_utils
+from msa_lab import check_metrics, checks
+from msa_lab.check_tools import without_stubs
+from tests.solutions import (
+    CHECKS,
+    CORRECT,
+    WRONG,
+    code_cells,
+    edit,
+    namespace,
+    regions,
+    unfilled,
+)
+
+SLOW = ('13', '15')  # run with the first mistake of every task, not with all of them
+FIRST = {variant.task: variant for variant in reversed(WRONG)}.values()
+
+
+@pytest.fixture(scope='module')
+def reference():
+    return namespace()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """An empty current directory, which every check must leave empty."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert os.getcwd() == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def run(task, names):
+    """One check of a namespace."""
+    check, arguments = CHECKS[task]
+    getattr(checks, check)(*(names[argument] for argument in arguments))
+
+
+def verdicts(names, tasks=CHECKS):
+    """{task: message} of the checks that fail; what they print is looked at elsewhere."""
+    failed = {}
+    for task in tasks:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                run(task, names)
+        except checks.CheckFailed as error:
+            failed[task] = str(error)
+    return failed
+
+
+def is_one_line(out, number):
+    return re.fullmatch(rf'✓ TODO {number} [^\n]+\n', out) is not None
+
+
+def test_the_checks_are_those_that_the_notebook_calls():
+    cells = {name: source for name, source in code_cells().items() if name.startswith('check-')}
+    called = {}
+    for name, source in cells.items():
+        call = ast.parse(source).body[-1].value
+        called[name.removeprefix('check-')] = (call.func.attr, tuple(a.id for a in call.args))
+    assert called == CHECKS
+
+
+def test_the_variants_change_what_a_student_writes_and_nothing_else():
+    names = [variant.name for variant in (*WRONG, *CORRECT)]
+    assert len(set(names)) == len(names)
+    assert {variant.task for variant in WRONG} == {v.task for v in CORRECT} == set(CHECKS)
+    for variant in (*WRONG, *CORRECT):
+        written = [text for _, text in regions(code_cells(), variant.task)]
+        assert edit(code_cells(), variant.edits) != code_cells()
+        for old, _ in variant.edits:
+            assert sum(old in text for text in written) == 1, (variant.name, old)
+
+
+@pytest.mark.parametrize('task', CHECKS)
+def test_the_reference_passes_in_one_line(reference, task, capfd):
+    run(task, reference)
+    out, err = capfd.readouterr()
+    assert is_one_line(out, task)
+    assert err == ''
+
+
+@pytest.mark.parametrize('task', CHECKS)
+def test_imported_definitions_pass(reference, task):
+    """The same, with globals spread over the modules of the mirror."""
+    run(task, {**vars(msa_utils), 'experiments': reference['experiments']})
+
+
+@pytest.mark.parametrize('variant', CORRECT, ids=lambda v: v.name)
+def test_another_right_solution_passes(variant, capfd):
+    names = namespace(variant.edits)
+    capfd.readouterr()
+    run(variant.task, names)
+    out, err = capfd.readouterr()
+    assert is_one_line(out, variant.task)
+    assert err == ''
+    others = [task for task in CHECKS if task not in (variant.task, *SLOW)]
+    assert verdicts(names, others) == {}
+
+
+@pytest.mark.parametrize('variant', WRONG, ids=lambda v: v.name)
+def test_a_mistake_is_named_by_its_check_alone(variant, capfd):
+    names = namespace(variant.edits)
+    before = dict(names)
+    tasks = [task for task in CHECKS if task not in SLOW or variant in FIRST]
+    failed = verdicts(names, {*tasks, variant.task})
+    assert list(failed) == [variant.task]
+    message = failed[variant.task]
+    assert re.match(rf'TODO {variant.task}：', message)
+    assert re.search(variant.says, message), message
+    assert re.search('[\u4e00-\u9fff]{2}', message)
+    assert len(message) < 700
+    assert names.keys() == before.keys()
+    assert all(names[name] is value for name, value in before.items())
+    assert capfd.readouterr() == ('', '')
+
+
+@pytest.mark.parametrize('task', CHECKS)
+def test_an_unfilled_todo_is_called_by_its_number(task):
+    failed = verdicts(namespace(unfilled(task)))
+    assert list(failed) == [task]
+    assert f'TODO {task} 还没有完成' in failed[task]
+
+
+def test_the_untouched_edition_is_told_every_number():
+    edits = [e for task in CHECKS for e in unfilled(task)]
+    failed = verdicts(namespace(edits))
+    assert list(failed) == list(CHECKS)
+    for task, message in failed.items():
+        assert f'TODO {task} 还没有完成' in message
+
+
+def test_a_mistake_in_every_task_is_named_in_every_task():
+    failed = verdicts(namespace([e for variant in FIRST for e in variant.edits]))
+    for variant in FIRST:
+        assert re.search(variant.says, failed[variant.task])
+
+
+def test_an_error_is_quoted_with_its_line_and_chained():
+    """A stub that is half filled in, say."""
+    names = namespace()
+
+    def broken(model, loader, criterion, device):
+        return len(3)
+
+    with pytest.raises(checks.CheckFailed, match=r'TODO 7：.*TypeError.*len\(3\)') as caught:
+        checks.check_evaluate(broken)
+    assert isinstance(caught.value.__cause__, TypeError)
+    assert isinstance(caught.value, AssertionError)
+    assert 'broken' not in names
+
+    def leaves(y_pred, y_true):
+        raise SystemExit(3)
+
+    with pytest.raises(checks.CheckFailed, match='SystemExit'):
+        checks.check_accuracy(leaves)
+
+
+def test_what_a_student_prints_is_not_seen(capfd):
+    def noisy(y_pred, y_true):
+        print('debug')
+        warnings.warn('a warning', stacklevel=1)
+        os.write(2, b'from below\n')
+        np.float64(1) / np.float64(0)
+        return np.mean(np.rint(y_pred) == np.rint(y_true))
+
+    checks.check_accuracy(noisy)
+    out, err = capfd.readouterr()
+    assert is_one_line(out, 6)
+    assert err == ''
+
+
+def states():
+    return (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.cuda.is_available,
+        warnings.filters[:],
+        np.geterr(),
+    )
+
+
+@pytest.mark.parametrize('task', CHECKS)
+def test_the_caller_is_not_disturbed(reference, task):
+    """Neither by a check that passes nor by one that fails; and its own settings do no harm."""
+    wrong = namespace(next(v for v in WRONG if v.task == task).edits)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.no_grad():
+            seen = states()
+            run(task, reference)
+            assert states() == seen
+            with pytest.raises(checks.CheckFailed):
+                run(task, wrong)
+            assert states() == seen
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_the_verdict_does_not_depend_on_the_callers_seed(reference):
+    for seed in range(4):
+        torch.manual_seed(seed)
+        assert verdicts(reference, ['3', '8', '12']) == {}
+
+
+def test_the_data_set_is_checked_on_a_file_of_the_students(reference, small_file, capsys):
+    checks.check_dataset(reference['MOSIDataset'], small_file)
+    assert is_one_line(capsys.readouterr().out, 1)
+    wrong = namespace(next(v for v in WRONG if v.name == 'counts the steps').edits)
+    with pytest.raises(checks.CheckFailed, match='应是 97'):
+        checks.check_dataset(wrong['MOSIDataset'], str(small_file))
+
+
+def test_the_model_as_a_whole(reference, capfd):
+    checks.check_model(reference['MultimodalSentimentAnalysisModel'])
+    assert capfd.readouterr() == ('✓ TODO 2–5 基线模型\n', '')
+    for task in ('2', '3', '4', '5'):
+        wrong = next(v for v in WRONG if v.task == task)
+        with pytest.raises(checks.CheckFailed, match=f'TODO {task}：'):
+            checks.check_model(namespace(wrong.edits)['MultimodalSentimentAnalysisModel'])
+
+
+def test_the_metrics_as_a_whole(reference, capfd):
+    checks.check_metrics(reference['multiclass_acc'], reference['eval_mosi_regression'])
+    assert capfd.readouterr() == ('✓ TODO 6 评价指标\n', '')
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'says'),
+    [
+        ("': f1_score(positive, truth,", "': f1_score(truth, positive,", '预测在前'),
+        ('np.clip(y_pred, -2, 2)', 'y_pred', 'Mult_acc_5'),
+        ("'MAE': np.mean(np.abs(y_pred - y_true)),", '', '依次'),
+        ('nonzero = y_true != 0', 'nonzero = y_true < 9', 'Non0_acc_2'),
+        ('np.nan if constant else', '0.0 if constant else', 'nan'),
+    ],
+)
+def test_a_metric_that_breaks_the_contract(old, new, says):
+    names = namespace([(old, new)])
+    with pytest.raises(checks.CheckFailed, match=says):
+        checks.check_metrics(names['multiclass_acc'], names['eval_mosi_regression'])
+
+
+def test_training_and_validation(reference, capfd):
+    checks.check_training(reference['train_model'], reference['validate_model'])
+    assert capfd.readouterr() == ('✓ 训练与验证\n', '')
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'says'),
+    [
+        ('if best_epoch(history) == epoch:', 'if True:', '保存的是第 4 轮'),
+        (
+            'if best_epoch(history) == epoch:',
+            'if metrics["Corr"] == max(r["Corr"] for r in history):',
+            '第一轮总要保存',
+        ),
+        ('-math.inf if math.isnan(corrs[e]) else corrs[e]', 'corrs[e]', 'nan 排在'),
+        ("return metrics['Corr']", 'return loss', 'Corr'),
+        ("print(f'{name} Loss: {loss:.4f}')", 'print(loss)', 'Validation Loss'),
+        ('at epoch {best}.', 'at epoch {best + 1}.', 'Best model saved'),
+    ],
+)
+def test_a_training_that_breaks_the_contract(old, new, says):
+    names = namespace([(old, new)])
+    with pytest.raises(checks.CheckFailed, match=says):
+        checks.check_training(names['train_model'], names['validate_model'])
+
+
+def test_the_stored_counts_of_the_accuracy():
+    def away(x):
+        return np.sign(x) * np.floor(np.abs(x) + 0.5)
+
+    readings = {
+        'round': np.round,
+        'floor': np.floor,
+        'truncated': np.trunc,
+        'half up': lambda x: np.floor(x + 0.5),
+        'half away': away,
+        'exact': np.array,
+    }
+    sets = [[np.array(x) for x in s] for s in (check_metrics.PLAIN, check_metrics.HALVES)]
+    counted = {n: tuple(int((f(p) == f(t)).sum()) for p, t in sets) for n, f in readings.items()}
+    counted['within half'] = tuple(int((abs(p - t) < 0.5).sum()) for p, t in sets)
+    assert counted == check_metrics.EQUAL
+    assert len(set(counted.values())) == len(counted)
+    predicted, true = (np.round(x) for x in sets[0])
+    hit = predicted == true
+    classes = ([hit[c == k].mean() for k in np.unique(c)] for c in (true, predicted))
+    means = [np.mean(c) for c in classes]
+    assert means == pytest.approx(check_metrics.PER_CLASS)
+
+
+def test_no_solution_stands_in_the_checks():
+    """The fill-in edition ships them: none of their lines may be a line of a solution."""
+    files = Path(checks.__file__).parent.glob('check*.py')
+    sources = [file.read_text(encoding='utf-8') for file in files]
+    lines = {line.strip() for source in sources for line in source.splitlines()}
+    trivial = {'', ')', ']', 'pass'}
+    for task in CHECKS:
+        for _, text in regions(code_cells(), task):
+            written = {line.split('  #')[0].strip() for line in text.splitlines()} - trivial
+            assert written & lines == set()
+
+
+def test_a_function_without_source_is_left_alone():
+    made = {}
+    exec("def f():\n    raise NotImplementedError('TODO 4 还没有完成')", made)
+    assert without_stubs(made['f'], 5) is made['f']
