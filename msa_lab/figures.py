@@ -221,7 +221,7 @@ def losses(delta=1.0):
 
 
 def robustness(scores, xlabel, title=''):
-    """Test Corr and MAE of every model as its input gets worse: mean over seeds, band min to max.
+    """Test Corr and MAE of every model as its input gets worse: mean over seeds, and min to max.
 
     `scores` has one row per (model, seed, level): columns `model`, `level`, `Corr`, `MAE`; the
     levels are numbers, or names that are drawn in their order; the models are those that
@@ -230,14 +230,20 @@ def robustness(scores, xlabel, title=''):
     figure, axes = _figure(9.5, 3.3, 1, 2, title)
     levels = list(scores['level'].unique())
     numeric = all(isinstance(level, (int, float)) for level in levels)
-    x = levels if numeric else range(len(levels))
-    for name in scores['model'].unique():
+    names = list(scores['model'].unique())
+    for i, name in enumerate(names):
         colour, style = MODEL_STYLES[name]
         own = scores[scores['model'] == name].groupby('level', sort=False)
         for ax, metric in zip(axes, ('Corr', 'MAE'), strict=True):
             low, mean, high = (own[metric].agg(part).loc[levels] for part in ('min', 'mean', 'max'))
-            ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-            ax.plot(x, mean, style, color=colour, label=name, markersize=5)
+            if numeric:
+                ax.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
+                ax.plot(levels, mean, style, color=colour, label=name, markersize=5)
+            else:  # names have no order to draw a line through
+                x = np.arange(len(levels)) + 0.12 * (i - (len(names) - 1) / 2)
+                ax.errorbar(x, mean, [mean - low, high - mean], fmt=style[0], color=colour,
+                            label=name, markersize=5, capsize=2)  # fmt: skip
+    x = levels if numeric else range(len(levels))
     for ax, name in zip(axes, ('test Corr (higher is better)', 'test MAE (lower is better)'),
                         strict=True):  # fmt: skip
         ax.set(xlabel=xlabel, ylabel=name)

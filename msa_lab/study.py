@@ -216,11 +216,12 @@ def report(results, summary, names, metric='valid_Corr'):
         mean, sd, diff, low, high = summary.loc[name, metric]
         spread = f' ± {sd:.3f}' if math.isfinite(sd) else ''
         interval = f' [{low:+.3f}, {high:+.3f}]' if math.isfinite(low) else ''
-        difference = f'{diff:+.3f}{interval}'  # of the baseline from itself: not worth a cell
+        difference = f'{diff:+.3f}{interval}'
+        itself = diff == 0 and (low == high or math.isnan(low))  # the baseline from itself
         own = runs[runs['error'] == '']
         rows[name] = {
             metric: _number(mean) + spread,
-            '与基线之差 [95% 区间]': '' if math.isnan(diff) or low == high else difference,
+            '与基线之差 [95% 区间]': '' if math.isnan(diff) or itself else difference,
             'valid_MAE': _number(own['valid_MAE'].mean()),
             'test_Corr（只读）': _number(own['test_Corr'].mean()),
             '参数量': f'{own["parameters"].iloc[0]:,.0f}',
