@@ -81,9 +81,11 @@ def grade_submission(student, submissions, out, shared, limits, fresh=False):
             last = done.stderr.strip().splitlines()[-1:] or ['']
             row = {'points': {}, 'waiting': [], 'ended': f'评分进程中断：{last[0][:200]}',
                    'seconds': None}  # fmt: skip
-    beside = (p for p in sorted((submissions / student).glob('*')) if p.name != NOTEBOOK)
-    row |= {'student': student, 'key': key, 'beside': [p.name for p in beside]}
-    kept.write_text(json.dumps(row, ensure_ascii=False), encoding='utf-8')
+    others = sorted(p.name for p in (submissions / student).glob('*') if p.name != NOTEBOOK)
+    row |= {'student': student, 'key': key, 'beside': others}
+    beside = kept.with_name(kept.name + '.tmp')
+    beside.write_text(json.dumps(row, ensure_ascii=False), encoding='utf-8')
+    os.replace(beside, kept)
     return row
 
 

@@ -6,14 +6,25 @@ nothing is trained and mistakes in those tasks cost nothing here.
 
 import inspect
 import math
+import traceback
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from msa_lab.check_tools import METRICS, WIDTHS, fail, near, patched, self_check, shape_of
+from msa_lab.check_tools import (
+    METRICS,
+    WIDTHS,
+    CheckFailed,
+    fail,
+    near,
+    patched,
+    self_check,
+    shape_of,
+)
 
 # Labels are 100 x number of the split + index, so a batch shows where it comes from.
 SIZES = {'train': 37, 'valid': 21, 'test': 18}
@@ -56,6 +67,21 @@ class _Model(nn.Module):
 
 class _OtherModel(_Model):
     """What `build` gives in the second run."""
+
+
+def _checked(function, name):
+    """`make_loader` or `fit` with a look at what it gives or takes: what follows would crash."""
+
+    def double(*args, **kwargs):
+        for value in (*args, *kwargs.values()):
+            if name == 'fit' and inspect.isclass(value) and issubclass(value, _Model):
+                _judge_model(value)
+        result = function(*args, **kwargs)
+        if name == 'make_loader' and result is None:
+            fail(TODO, 'make_loader 返回了 None（忘了 return？）。')
+        return result
+
+    return double
 
 
 class _Writer(nullcontext):
@@ -128,10 +154,11 @@ def check_main(main):
     _judge_arguments(main, known)
 
 
-def _run_main(main, known, **settings):
+def _run_main(main, known, quiet=False, **settings):
     """Call `main` among the doubles; returns what was recorded and what it returned.
 
-    An exception behind the training takes the place of the result.
+    `quiet` is for `fit`, as the studies set it. An exception behind the training takes the place
+    of the result.
     """
     recorder = _Recorder()
     path = Path('data.pkl').resolve()
@@ -143,12 +170,16 @@ def _run_main(main, known, **settings):
     doubles = dict(
         MOSIDataset=_Split, MultimodalSentimentAnalysisModel=_Model, RunWriter=_Writer,
         train_model=recorder.train_model, evaluate=recorder.evaluate,
+        **{name: _checked(own[name], name) for name in ('make_loader', 'fit') if name in own},
     )  # fmt: skip
+    if quiet and 'fit' in own:
+        doubles['fit'] = partial(doubles['fit'], quiet=True)
     with patched(involved, **doubles):
         try:
             result = main(str(path), **{k: v for k, v in settings.items() if k in known})
         except Exception as error:
             if not recorder.trainings:
+                _judge_build(error)
                 raise
             result = error
     if len(recorder.trainings) != 1:
@@ -160,11 +191,18 @@ def _run_main(main, known, **settings):
     return recorder, result
 
 
+def _judge_build(error):
+    """An error before the training: `build` was called though it is None."""
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ''
+    if isinstance(error, TypeError) and 'NoneType' in str(error) and 'build' in line:
+        raise CheckFailed(f'TODO {TODO}：build 可以不给：build 是 None 时用基线。') from error
+
+
 def _judge_model(model):
     """The baseline is trained, not its class and no other model."""
     if not isinstance(model, _Model):
-        kind = f'类 {model.__name__}' if inspect.isclass(model) else type(model).__name__
-        fail(TODO, f'训练的应是一个 `MultimodalSentimentAnalysisModel()`；得到的是 {kind}。')
+        kind = '类（少了一对括号）' if inspect.isclass(model) else f' {type(model).__name__}'
+        fail(TODO, f'训练的应是一个 `MultimodalSentimentAnalysisModel()`；得到的是{kind}。')
 
 
 def _judge_loaders(training):
@@ -204,7 +242,10 @@ def _judge_splits(train, valid):
     if train == ['train', 'valid']:
         fail(TODO, '训练数据里混进了**验证集**：在见过的句子上挑选，分不出过拟合。')
     if train == valid:
-        fail(TODO, f'{PARTS[train[0]]}用了两次：训练和验证要用不同的划分（train 和 valid）。')
+        fail(
+            TODO, f'{PARTS[train[0]]}用了两次：训练和验证要用不同的划分（train 和 valid）。'
+            '（make_loader 有没有把 split 传给 MOSIDataset？）'
+        )  # fmt: skip
     if train != ['train'] or valid != ['valid']:
         came = f'训练用 {"、".join(train)}，验证用 {"、".join(valid)}'
         fail(TODO, f'应在 train 上训练、在 valid 上验证；现在{came}。')
@@ -281,7 +322,18 @@ def _judge_call(training, checkpoint):
             TODO, f'`checkpoint` 没有传下去：最好的权重应存到 {checkpoint!r}；'
             f'得到 {str(training["checkpoint"])!r}。'
         )  # fmt: skip
+    _judge_flags(training, progress=False, quiet=False)
     _judge_scheduler(training, 3)
+
+
+def _judge_flags(training, **flags):
+    """What the training is told to print."""
+    for name, value in flags.items():
+        if bool(training[name]) != value:
+            fail(
+                TODO, f'`{name}` 没有传下去：fit 的 {name}={value} 应原样传给 `train_model`；'
+                f'它收到的是 {training[name]!r}。'
+            )  # fmt: skip
 
 
 def _judge_result(recorder, result):
@@ -309,8 +361,11 @@ def _judge_result(recorder, result):
 
 def _judge_arguments(main, known):
     """A second run, with other settings: they must arrive."""
+    own = getattr(main, '__globals__', {})
+    quiet = 'fit' in own and 'quiet' in inspect.signature(own['fit']).parameters
     settings = dict(epochs=2, batch_size=5, lr=0.02, limit=7, log_dir='logs', build=_OtherModel)
-    recorder, result = _run_main(main, known, **settings)
+    settings.update(progress=True)
+    recorder, result = _run_main(main, known, quiet=quiet, **settings)
     training = recorder.trainings[0]
     for name, part in (('train_loader', '训练'), ('valid_loader', '验证')):
         batches = _labels(training[name])
@@ -323,6 +378,8 @@ def _judge_arguments(main, known):
         _judge_optimizer(training, 0.02)
     if 'log_dir' in known and not isinstance(training['writer'], _Writer):
         fail(TODO, '`writer` 没有传给 `train_model`：第 6 节就没有日志可看了。')
+    given = {'progress': 'progress' in known, 'quiet': quiet}
+    _judge_flags(training, **{name: True for name, was in given.items() if was})
     if 'build' in known and not isinstance(training['model'], _OtherModel):
         fail(TODO, '`main` 的参数 `build` 没有用上：给了它，就用它来建模型。')
     if isinstance(result, Exception):

@@ -186,6 +186,8 @@ def _judge_arrays(arrays, y_pred, y_true):
         ('y_pred', arrays[0], y_pred, y_true),
         ('y_true', arrays[1], y_true, y_pred),
     ):
+        if isinstance(value, np.ndarray):
+            fail(7, f'`{name}` 返回的是 NumPy 数组，应是张量。')
         if not isinstance(value, torch.Tensor):
             fail(7, f'`{name}` 应是形状 (N,) 的张量；返回的是{shape_of(value)}。')
         if near(_flat(value), other):

@@ -363,8 +363,8 @@ def _name_scaling(score, z):
         if near(columns @ torch.tensor([[gain], [low]]), score.detach(), 1e-3):
             if name == 'tanh':
                 return (
-                    f'现在用的是 tanh（乘 {gain:.3g}，加 {low:.3g}）：它比 sigmoid 陡一倍，'
-                    '同样的 z 得到的分数不同'
+                    f'现在用的是 tanh（乘 {gain:.3g}，加 {low:.3g}）：3·tanh(z) 在 0 处的斜率是 '
+                    '6·sigmoid(z)−3 的两倍，同样的 z 得到的分数不同'
                 )
             return (
                 f'现在的范围是 ({low:.3g}, {low + gain:.3g})：sigmoid 之后还要拉伸、平移到 (-3, 3)'

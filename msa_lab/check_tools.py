@@ -237,6 +237,11 @@ def shape_of(value, returned=True):
     return f'类型 {type(value).__name__}'
 
 
+def some_padding(steps, front):
+    """A padding mask: True for the first `front[i]` steps of utterance i."""
+    return torch.arange(steps) < torch.tensor(front).unsqueeze(1)
+
+
 def standardised(x, weight=None, bias=None):
     """Mean 0 and standard deviation 1 over the last dimension, by hand and in double precision."""
     x = x.detach().double()
@@ -246,9 +251,13 @@ def standardised(x, weight=None, bias=None):
 
 
 def random_affine(norm):
-    """Give a LayerNorm random weights, so that leaving them out shows; returns it."""
-    if getattr(norm, 'weight', None) is not None:
-        with torch.no_grad():
+    """Give a LayerNorm random weights, so that leaving them out shows; returns it.
+
+    Whatever else stands in its place may lack the one or the other.
+    """
+    with torch.no_grad():
+        if getattr(norm, 'weight', None) is not None:
             norm.weight.uniform_(0.5, 1.5)
+        if getattr(norm, 'bias', None) is not None:
             norm.bias.uniform_(-0.5, 0.5)
     return norm

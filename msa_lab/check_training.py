@@ -101,6 +101,40 @@ def check_train_epoch(train_epoch):
             8, f'每批的 loss 应是 {np.round(expected, 4).tolist()}（更新之前算的）；'
             f'得到 {losses.detach().double().numpy().round(4).tolist()}。'
         )  # fmt: skip
+    _judge_other_loss(train_epoch, loader, x, y)
+
+
+class _Lopsided(nn.Module):
+    """A loss that no formula for another gives; it tells its arguments apart, and notes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, input, target):
+        self.seen.append([part.detach().reshape(-1) for part in (input, target)])
+        return ((input - target) ** 2 + input).mean()
+
+
+def _lopsided_gradient(x, error, y):
+    return x.T @ (2 * error + 1) / len(y)
+
+
+def _judge_other_loss(train_epoch, loader, x, y):
+    """The same with another loss, as section 7 trains: it must be the one that leads."""
+    model, criterion = _LinearModel(), _Lopsided()
+    start, events = _weights(model), []
+    optimizer, scheduler = _WatchedSGD(model.parameters(), events), _WatchedScheduler(events)
+    train_epoch(model, loader, criterion, optimizer, scheduler, torch.device('cpu'))
+    end = _weights(model)
+    if np.allclose(end, _descend(x, y, start, _lopsided_gradient), atol=1e-5):
+        return
+    firsts = [first.double().numpy() for first, _ in criterion.seen]
+    if firsts and np.allclose(np.concatenate(firsts)[: len(y)], y[: sum(map(len, firsts))]):
+        fail(8, 'criterion 的两个参数反了：预测在前，标签在后。')
+    if not firsts or np.allclose(end, _descend(x, y, start, _mse_gradient), atol=1e-5):
+        fail(8, '损失写死了：要用传进来的 criterion，第 7 节会换成别的损失。')
+    fail(8, '换一种损失（不是 MSE）之后，参数和手算的不一致：loss 应就是 criterion 给出的那个数。')
 
 
 def _weights(model):
@@ -160,9 +194,9 @@ def _name_descent(end, x, y, start, events):
             return '参数没有变化：算出了梯度，却没有让优化器走一步（step）。'
         order = [e for e in events if e != 'scheduler']
         if order.index('step') < order.index('backward'):
-            return '参数没有变化：优化器走步在反向传播**之前**，那时还没有梯度。'
+            return '参数没有变化：`optimizer.step()` 在反向传播**之前**，那时还没有梯度。'
         return (
-            '参数没有变化：梯度在反向传播之后、优化器走步**之前**被清掉了。'
+            '参数没有变化：梯度在反向传播之后、`optimizer.step()` **之前**被清掉了。'
             '清空的是上一批留下的旧梯度，要在这一批的反向传播之前。'
         )
     for gradient, said in (
@@ -180,7 +214,7 @@ def _name_descent(end, x, y, start, events):
         return '参数朝着 loss **变大**的方向走了：符号反了。'
     order = [e for e in events if e != 'scheduler']
     if order and order[0] == 'step':
-        return '优化器走步在反向传播**之前**：每一步用的是上一批的梯度。'
+        return '`optimizer.step()` 在反向传播**之前**：每一步用的是上一批的梯度。'
     counts = {name: order.count(name) for name in ('zero_grad', 'backward', 'step')}
     return (
         '一轮之后的参数和手算的梯度下降不一致（MSE，学习率 0.1，每批 4 句，最后一批 1 句）。'

@@ -6,6 +6,8 @@ It brings its own small data and doubles for what other tasks provide, so that a
 task is told once; it judges by what the code does, not by how it is written.
 """
 
+from msa_lab.check_encoder import check_transformer
+from msa_lab.check_improved import check_improved
 from msa_lab.check_main import check_main
 from msa_lab.check_metrics import check_accuracy, check_evaluate, check_metrics
 from msa_lab.check_model import (
@@ -16,8 +18,8 @@ from msa_lab.check_model import (
     check_model,
     check_output,
 )
-from msa_lab.check_parts import check_attention, check_modalities, check_transformer
-from msa_lab.check_questions import check_experiments, check_improved, check_logging
+from msa_lab.check_parts import check_attention, check_modalities
+from msa_lab.check_questions import check_experiments, check_logging
 from msa_lab.check_tools import CheckFailed
 from msa_lab.check_training import check_train_epoch, check_training
 

@@ -153,6 +153,7 @@ SINE = 'table[:, 0::2] = torch.sin(position * frequency)'
 COSINE = 'table[:, 1::2] = torch.cos(position * frequency)'
 FREQUENCY = 'torch.exp(-math.log(10000.0) * torch.arange(0, dim, 2) / dim)'
 POSITION = 'position = torch.arange(max_steps).unsqueeze(1)  # (T, 1)'
+SHARED = 'shared = shared_padding(padding)  # masked everywhere, so it need not be computed'
 ADD_POSITION = 'sequence = self.position(sequence)[:, shared:]'
 ENCODE = 'output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])'
 TAGGED = 'tagged = [s + tag for s, tag in zip(sequences, self.modality, strict=True)]'
@@ -168,6 +169,14 @@ USE_NORM = "x = self.get_submodule(f'{name}_norm')(features[name])"
 USE_FC = "x = torch.relu(self.get_submodule(f'{name}_fc')(x))  # (B, T, 128)"
 USE_LSTM = "sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))"
 IMPROVED_END = 'return 3 * torch.tanh(self.fc(pooled)), weights'
+POOLED = 'pooled, weights = self.pooling(words, padding)  # (B, 256), (B, T)'
+ZERO_LAST = (
+    '*(nn.Dropout(0.25), nn.Linear(64, 1)),\n        )',
+    """*(nn.Dropout(0.25), nn.Linear(64, 1)),
+        )
+        nn.init.zeros_(self.fc[-1].weight)
+        nn.init.zeros_(self.fc[-1].bias)""",
+)
 TEXT_DROPOUT = 'words = self.text_dropout(self.text_norm(text))'
 
 
@@ -276,7 +285,7 @@ WRONG = [
     _wrong('sigmoid alone', '5', r'\(0, 1\)', (OUTPUT, 'return torch.sigmoid(output)')),
     _wrong('scaled to (0, 3)', '5', r'\(0, 3\)', (OUTPUT, 'return 3 * torch.sigmoid(output)')),
     _wrong('scaled to (-6, 6)', '5', r'\(-6, 6\)', (OUTPUT, 'return 12 * torch.sigmoid(output) - 6')),
-    _wrong('tanh', '5', 'tanh', (OUTPUT, 'return 3 * torch.tanh(output)')),
+    _wrong('tanh', '5', 'tanh.*斜率是.*两倍', (OUTPUT, 'return 3 * torch.tanh(output)')),
     _wrong('clamped', '5', '截断', (OUTPUT, 'return output.clamp(-3, 3)')),
     _wrong('linear', '5', '线性', (OUTPUT, 'return 6 * output - 3')),
     _wrong('squeezed', '5', r'\(B, 1\).*\(6,\)', (OUTPUT, 'return (6 * torch.sigmoid(output) - 3).squeeze(-1)')),
@@ -307,8 +316,8 @@ WRONG = [
            (EVALUATED, 'return loss, eval_mosi_regression(y_pred, y_true), output, label')),
     _wrong('no backward', '8', '反向传播', (BACKWARD, '')),
     _wrong('no step', '8', '走一步', (STEP, '        pass')),
-    _wrong('zeroed before use', '8', '之前\\*\\*被清掉', (ZERO, ''), (BACKWARD, BACKWARD + ZERO)),
-    _wrong('step before backward', '8', '走步在反向传播',
+    _wrong('zeroed before use', '8', r'`optimizer\.step\(\)` \*\*之前\*\*被清掉', (ZERO, ''), (BACKWARD, BACKWARD + ZERO)),
+    _wrong('step before backward', '8', r'`optimizer\.step\(\)` 在反向传播',
            (BACKWARD, ''), (STEP, STEP + '\n' + BACKWARD.rstrip())),
     _wrong('arguments in another order', '8', r'\(vision, text, audio\).*\(3, 2, 4\)',
            (FORWARD, FORWARD.replace('for x in features', 'for x in (features[1], features[0], features[2])'))),
@@ -422,6 +431,54 @@ WRONG = [
            (IMPROVED_END, 'return 3 * torch.tanh(self.fc(pooled)).detach(), weights')),
     _wrong('too large', '15', '3 倍',
            (' = AttentionPooling(256)', ' = AttentionPooling(256)\n        self.extra = nn.Linear(2000, 2000)')),
+    _wrong('MSE by formula in the loop', '8', '写死',
+           (FORWARD, FORWARD.replace('criterion(output, label.to(device))', '((output - label.to(device)) ** 2).mean()'))),
+    _wrong('MSELoss in the loop', '8', '写死', (FORWARD, FORWARD.replace('criterion(', 'nn.MSELoss()('))),
+    _wrong('criterion asked for show', '8', '写死',
+           (FORWARD, FORWARD + '\n        loss = nn.functional.mse_loss(output, label)')),
+    _wrong('criterion with labels first', '8', '两个参数反了：预测在前',
+           (FORWARD, FORWARD.replace('criterion(output, label.to(device))', 'criterion(label.to(device), output)'))),
+    _wrong('twice the criterion, half the step', '8', '换一种损失',
+           (FORWARD, FORWARD + '\n        loss = loss + (criterion(output, label) - criterion(label, output)) / 2')),
+    _wrong('padding zeroed', '11', '只是清成了零',
+           (ENCODE, 'output = self.encoder(sequence.masked_fill(padding[:, shared:].unsqueeze(-1), 0))')),
+    _wrong('padding zeroed, nothing cut off', '11', '只是清成了零',
+           (SHARED, 'shared = 0'),
+           (ENCODE, 'output = self.encoder(sequence.masked_fill(padding.unsqueeze(-1), 0))')),
+    _wrong('padding as mask', '11', 'padding` 传成了 mask',
+           (ENCODE, ENCODE.replace('src_key_padding_mask=', 'mask='))),
+    _wrong('padding as mask, by position', '11', 'padding` 传成了 mask', (SHARED, 'shared = 0'),
+           (ENCODE, 'output = self.encoder(sequence, padding)')),
+    _wrong('hardtanh', '5', '硬截断', (OUTPUT, 'return nn.functional.hardtanh(output, -3, 3)')),
+    _wrong('logits added to a sigmoid', '5', 'z 到分数是', (OUTPUT, 'return torch.sigmoid(output) + 3 * output')),
+    _wrong('RMSNorm', '13', r'应是 nn\.LayerNorm\(维数\)，其余用默认值；得到 RMSNorm。',
+           (NORM, 'norm = nn.RMSNorm(widths[name]) if layer_norm else nn.Identity()')),
+    _wrong('LayerNorm without a bias', '13', r'其余用默认值；得到 LayerNorm\(\.\.\., bias=False\)。',
+           (NORM, 'norm = nn.LayerNorm(widths[name], bias=False) if layer_norm else nn.Identity()')),
+    _wrong('a model without brackets', '10', '得到的是类（少了一对括号）',
+           (MODEL, 'model = build or MultimodalSentimentAnalysisModel')),
+    _wrong('no loader returned', '10', 'make_loader 返回了 None', (LOADER, LOADER.replace('return ', ''))),
+    _wrong('split not passed', '10', '训练集用了两次.*有没有把 split 传给', (DATASET, 'dataset = MOSIDataset(data_path)')),
+    _wrong('build always called', '10', 'build 是 None 时用基线', (MODEL, 'model = build()')),
+    _wrong('progress not passed', '10', '`progress` 没有传下去', (CALL, CALL.replace('progress=progress, ', ''))),
+    _wrong('quiet not passed', '10', '`quiet` 没有传下去', (CALL, CALL.replace(' quiet=quiet,', ''))),
+    _wrong('always quiet', '10', '`quiet` 没有传下去', (CALL, CALL.replace('=quiet', '=True'))),
+    _wrong('no settings passed', '10', 'checkpoint',
+           (CALL, CALL[: CALL.index('checkpoint=')])),
+    _wrong('NumPy arrays', '7', 'NumPy 数组，应是张量',
+           (EVALUATED, 'return loss, eval_mosi_regression(y_pred, y_true), y_pred.numpy(), y_true.numpy()')),
+    _wrong('experiments reassigned', '14', "'baseline'、'constant'（用 experiments \\+= .*不要重新赋值）",
+           ('experiments += [', 'experiments = [')),
+    _wrong('the score alone', '15', 'look_inside 要返回两样：分数和权重',
+           (IMPROVED_END, 'return 3 * torch.tanh(self.fc(pooled))')),
+    _wrong('nothing to look at', '15', '要返回两样.*忘了 return',
+           (IMPROVED_END, 'score = 3 * torch.tanh(self.fc(pooled)), weights')),
+    _wrong('even weights on padding too', '15', r'填充步上有权重（最大 0\.02）',
+           (IMPROVED_END, 'return 3 * torch.tanh(self.fc(pooled)), torch.full_like(weights, 1 / weights.shape[1])')),
+    _wrong('attention over padding', '15', '填充步上有权重',
+           (POOLED, POOLED.replace('padding)', 'torch.zeros_like(padding))'))),
+    _wrong('text unused, last layer at zero', '15', '文本',
+           (TEXT_DROPOUT, 'words = self.text_dropout(self.text_norm(torch.zeros_like(text)))'), ZERO_LAST),
 ]  # fmt: skip
 
 
@@ -487,8 +544,6 @@ CORRECT = [
     return (loss, metrics, y_pred, y_true)""")),
     _right('bare squeeze', '8', (FORWARD, FORWARD.replace('.squeeze(-1)', '.squeeze()'))),
     _right('reshaped', '8', (FORWARD, FORWARD.replace('.squeeze(-1)', '.reshape(label.shape)'))),
-    _right('MSE by formula in the loop', '8',
-           (FORWARD, FORWARD.replace('criterion(output, label.to(device))', '((output - label.to(device)) ** 2).mean()'))),
     _right('zeroed first, by the model', '8',
            (FORWARD, 'model.zero_grad()\n        ' + FORWARD), (ZERO, '')),
     _right('zeroed last', '8', (ZERO, ''), (STEP, STEP + '\n        optimizer.zero_grad()')),
@@ -520,7 +575,7 @@ CORRECT = [
            (COSINE, '    table[t, 1::2] = torch.cos(t * frequency)'),
            (FREQUENCY, '1 / 10000 ** (torch.arange(0, dim, 2) / dim)')),
     _right('nothing cut off', '11',
-           ('shared = shared_padding(padding)  # masked everywhere, so it need not be computed', 'shared = 0')),
+           (SHARED, 'shared = 0')),
     _right('mask as numbers', '11',
            (ENCODE, """mask = torch.zeros(padding[:, shared:].shape).masked_fill(padding[:, shared:], float('-inf'))
         output = self.encoder(sequence, src_key_padding_mask=mask)""")),
@@ -546,8 +601,11 @@ CORRECT = [
         self.gru = nn.GRU(text_dim, 48, batch_first=True)
         self.head = nn.Linear(48, 1)"""),
            (TEXT_DROPOUT, """states, _ = self.gru(self.text_norm(text))
-        even = torch.full(text.shape[:2], 1 / text.shape[1])
+        even = (~padding) / (~padding).sum(1, keepdim=True)
         if len(states):
             return 3 * torch.tanh(self.head(states[:, -1])), even
         words = text""")),
+    _right('last layer starts at zero', '15', ZERO_LAST),
+    _right('criterion by keyword', '8',
+           (FORWARD, FORWARD.replace('criterion(output, label.to(device))', 'criterion(target=label.to(device), input=output)'))),
 ]  # fmt: skip

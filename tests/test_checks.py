@@ -132,6 +132,15 @@ def test_a_mistake_is_named_by_its_check_alone(variant, capfd):
     assert capfd.readouterr() == ('', '')
 
 
+def test_a_class_made_before_its_parent_was_corrected():
+    """A student corrects ModalityEncoders and runs that cell and the check, not AblationModel's."""
+    names = namespace(next(v for v in WRONG if v.task == '13').edits)
+    exec(code_cells()['modality-encoders'], names)
+    assert '请先重新运行下面 AblationModel 那一格' in verdicts(names, ['13'])['13']
+    exec(code_cells()['ablation-model'], names)
+    assert verdicts(names, ['13']) == {}
+
+
 @pytest.mark.parametrize('task', CHECKS)
 def test_an_unfilled_todo_is_called_by_its_number(task):
     failed = verdicts(namespace(unfilled(task)))
