@@ -27,7 +27,7 @@ run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 test: venv  ## run the test suite
 	$(RUN) pytest
 
-test-grading: venv  ## the long tests of the grading (half an hour on 2 cores)
+test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 cores)
 	$(RUN) pytest -m grading -s tests/test_grading.py
 
 lab: venv  ## open the notebook in JupyterLab
