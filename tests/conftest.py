@@ -61,3 +61,9 @@ def sources():
     files = ('msa_utils.py', 'msa_ablations.py', 'msa_improved.py')
     mirror = [(ROOT / file).read_text(encoding='utf-8') for file in files]
     return {'mirror': '\n\n'.join(mirror), 'notebook': '\n'.join(lines)}
+
+
+@pytest.fixture(scope='session')
+def complete():
+    """The complete edition of the notebook, as it is committed."""
+    return nbformat.read(ROOT / 'EXP_MSA.ipynb', as_version=4)

@@ -20,7 +20,7 @@ from grading import grade as grading
 from grading import sandbox
 from grading.feedback import render
 from grading.grade import grade_submission
-from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, make_course, release, tasks
+from grading.release import NOTEBOOK, ROOT, make_course, release, tasks
 from grading.sandbox import Limits
 from grading.worker import read_submission
 from msa_lab.standin import write_standin
@@ -32,11 +32,6 @@ needs_sandbox = pytest.mark.skipif(
 AUTOMATIC = {key: task.points for key, task in tasks().items() if not task.written}
 LIMITS = Limits(seconds=100, cell_seconds=10, memory=2 * 2**30)
 NEEDED = ('imports', 'silence', 'metric-names', 'default-device', 'set-seed')
-
-
-@pytest.fixture(scope='session')
-def complete():
-    return nbformat.read(ROOT / NOTEBOOK, as_version=4)
 
 
 @pytest.fixture(scope='session')
@@ -496,4 +491,3 @@ def test_forty_submissions_of_mixed_kind(complete, tmp_path):
     assert grades.loc['s36', 'total'] == full
     assert grades.loc['s37', 'total'] < full
     assert len(list((tmp_path / 'out' / 'feedback').glob('s??.html'))) == 40
-    assert COMPLETE_ONLY not in grades.columns
