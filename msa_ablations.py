@@ -184,9 +184,9 @@ class AblationModel(ModalityEncoders):
 
 
 class ConstantModel(nn.Module):
-    """The floor: one number for every utterance, (B, 1), whatever it is shown."""
+    """The floor: one number for every utterance, (B, 1), whatever it is shown, however wide."""
 
-    def __init__(self, value):
+    def __init__(self, value, **dims):
         super().__init__()
         self.value = nn.Parameter(torch.tensor(float(value)))
 

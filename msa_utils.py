@@ -1,11 +1,10 @@
 """The mirror of EXP_MSA.ipynb: every reusable definition of the notebook, in the notebook's order.
 
 A test keeps the two the same. Sections 7 to 9 stand in `msa_ablations.py` and `msa_improved.py`.
-`python msa_utils.py [FILE]` trains and tests the baseline of sections 2 to 5.
+`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` says what a file is.
 """
 
 import math
-import os
 import random
 import sys
 import warnings
@@ -22,7 +21,9 @@ from tqdm import tqdm
 
 from msa_ablations import *  # noqa: F403 (section 7 of the notebook)
 from msa_improved import *  # noqa: F403 (sections 8 and 9)
-from msa_lab.data import DEFAULT_PATH, DataError, load_split
+from msa_lab.data import feature_dims, load_split
+from msa_lab.files import read_weights, write_weights
+from msa_lab.inspection import command_line
 
 # One-layer LSTMs with dropout=0.1: it does nothing, as PyTorch warns; section 3 explains it.
 warnings.filterwarnings('ignore', message='dropout option adds dropout after all but last')
@@ -52,8 +53,9 @@ class MOSIDataset(Dataset):
 
     `data_path` is the pickle's path, `split` one of 'train', 'valid', 'test'. Attributes `vision`
     (N, 50, 35), `text` (N, 50, 300), `audio` (N, 50, 74) and `labels` (N,) are float32 numpy
-    arrays (read-only: every data set of a file shares them), `ids` the N utterance names. Cells
-    that were +-inf or nan in the file are 0.0; `repaired` counts them per modality.
+    arrays (read-only: every data set of a file shares them), `ids` the N utterance names. The
+    widths are the file's own, here those of `mosi_raw.pkl`; padding is at the front. Cells that
+    were +-inf or nan in the file are 0.0; `repaired` counts them per modality.
 
     An item is (vision, text, audio, label): float32 tensors (50, 35), (50, 300), (50, 74), ().
     Raises FileNotFoundError without the file, `msa_lab.data.DataError` for a file that is wrong.
@@ -242,6 +244,8 @@ class RunWriter:
         self.train.add_scalar('lr', record['lr'], step)
         for name in METRICS:
             self.valid.add_scalar(f'metrics/{name}', record[name], step)
+        self.train.flush()  # a training that is killed keeps the epochs that are done
+        self.valid.flush()
 
     def add_graph(self, model, inputs):
         """Write the model graph; `inputs` is one (vision, text, audio) on the model's device."""
@@ -258,8 +262,7 @@ def best_epoch(history):
 
 def save_checkpoint(model, path):
     """Write the weights beside `path` and rename: a crash leaves the old file or the new one."""
-    torch.save(model.state_dict(), f'{path}.tmp')
-    os.replace(f'{path}.tmp', path)
+    write_weights(path, model.state_dict())
 
 
 def mean_loss(losses, epoch):
@@ -330,7 +333,7 @@ def evaluate_test_split(
     The only reader of the test split: it takes the choice from the disk, so everything that was
     to be chosen has been chosen. Prints loss and metrics; returns what `evaluate` returns.
     """
-    model.load_state_dict(torch.load(checkpoint, map_location=device, weights_only=True))
+    model.load_state_dict(read_weights(checkpoint, device))
     loader = make_loader(data_path, 'test', batch_size, limit)
     loss, metrics, y_pred, y_true = evaluate(model, loader, criterion, device)
     if not quiet:
@@ -375,12 +378,13 @@ def main(
 ):  # fmt: skip
     """Train the baseline, reload its best weights, test it: (model, history, test metrics).
 
-    MSE loss; `build()` gives another model to train in its place; the rest as in `fit`.
+    MSE loss; `build` gives another model to train in its place; the rest as in `fit`.
     """
     device = default_device()
     print(f'Device: {device}')
     set_seed(seed)
-    model = (build or MultimodalSentimentAnalysisModel)()
+    dims = feature_dims(data_path)  # {} unless the widths differ from the models' defaults
+    model = (build or MultimodalSentimentAnalysisModel)(**dims)
     criterion = nn.MSELoss()
     history = fit(
         model, criterion, data_path, epochs=epochs, checkpoint=checkpoint, log_dir=log_dir,
@@ -393,7 +397,4 @@ def main(
 
 
 if __name__ == '__main__':
-    try:
-        main(sys.argv[1] if len(sys.argv) > 1 else os.environ.get('MSA_DATA') or DEFAULT_PATH)
-    except (FileNotFoundError, DataError) as error:
-        sys.exit(f'error: {error}')
+    sys.exit(command_line(sys.argv[1:], main))

@@ -1,83 +1,62 @@
-"""Opening a CMU-MOSI pickle: safely, once, and with a clear word about whatever is wrong in it.
+"""Opening a CMU-MOSI pickle: any public packing, once, and a clear word about what is wrong in it.
 
 A pickle can run code when it is opened, and MOSI comes from file-sharing sites. Here it is read
-by an unpickler that knows numpy arrays and plain Python values and refuses everything else.
+as data (`pickles.py`): numpy arrays and plain values; everything else is refused by name.
 """
 
-import pickle
-import re
+import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from msa_lab.pickles import read_pickle
+from msa_lab.split import MODALITIES, Split, doubts, move_padding_to_front, padding_side
+from msa_lab.stored import PickleError, StoredArray
+
 DEFAULT_PATH = './mosi_raw.pkl'
 DOWNLOAD_URL = 'https://box.nju.edu.cn/f/e500686621044fb8af0e/'
 SPLITS = ('train', 'valid', 'test')
-MODALITIES = ('vision', 'text', 'audio')
 STEPS = 50
 WIDTHS = {'vision': 35, 'text': 300, 'audio': 74}
 LABEL_RANGE = (-3.0, 3.0)
+
+# What other packings call the same things.
+SPELLINGS = {'valid': ('valid', 'dev', 'val'), 'labels': ('labels', 'regression_labels')}
+
+# What a file that is no pickle begins with, and what to do about it.
+OTHER_FILES = {
+    b'version https://git-lfs': 'is a Git LFS pointer, not the file itself: run "git lfs pull" '
+    'where it comes from, or download the file from its web page',
+    b'PK\x03\x04': 'is a zip archive: unpack it and give the .pkl file inside',
+    b'\x1f\x8b': 'is compressed (gzip): unpack it and give the .pkl file inside',
+    b'BZh': 'is compressed (bzip2): unpack it and give the .pkl file inside',
+    b'\xfd7zXZ': 'is compressed (xz): unpack it and give the .pkl file inside',
+    b'(\xb5/\xfd': 'is compressed (zstd): unpack it and give the .pkl file inside',
+    b"7z\xbc\xaf'\x1c": 'is a 7z archive: unpack it and give the .pkl file inside',
+    b'Rar!': 'is a rar archive: unpack it and give the .pkl file inside',
+    b'\x89HDF': 'is an HDF5 file (a .csd of the CMU SDK?): the lab reads a pickle of MOSI',
+    b'\x93NUMPY': 'is a single numpy array: the lab reads a pickle of all splits',
+    b'%PDF': 'is a PDF: the lab reads a pickle of MOSI',
+}
 
 
 class DataError(ValueError):
     """The file is not what the lab can use; the message is one line: what, where, what to do."""
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """One split in memory. N utterances of T = 50 steps; the arrays are read-only and shared.
-
-    `vision` (N, T, 35), `text` (N, T, 300), `audio` (N, T, 74) and `labels` (N,) are float32;
-    `ids` and `raw_text` are tuples of N strings (`raw_text` is empty when the file has none);
-    `repaired` counts per modality the cells that were +inf, -inf or nan and are now 0.0.
-    """
-
-    vision: np.ndarray
-    text: np.ndarray
-    audio: np.ndarray
-    labels: np.ndarray
-    ids: tuple
-    raw_text: tuple
-    repaired: dict
-
-    def __len__(self):
-        return len(self.labels)
-
-    @cached_property
-    def lengths(self):
-        """True number of steps of each utterance, int64 (N,); see `true_lengths`."""
-        return true_lengths(self.vision, self.text, self.audio)
-
-    def words(self, index):
-        """The words of an utterance, one per true step; step numbers where the file has none."""
-        if self.raw_text:
-            return self.raw_text[index].split()
-        return [str(step) for step in range(1, self.lengths[index] + 1)]
-
-    @property
-    def is_standin(self):
-        """Whether the utterances come from the lab's synthetic stand-in and not from MOSI."""
-        return self.ids[0].startswith('standin')
-
-
-def true_lengths(vision, text, audio):
-    """Number of steps after the padding at the front, int64 (N,), for arrays of (N, T, width).
-
-    A step is padding when all three modalities are zero there and no earlier step is non-zero;
-    an utterance of nothing but padding keeps its last step.
-    """
-    filled = vision.any(-1) | text.any(-1) | audio.any(-1)
-    filled[:, -1] = True
-    return filled.shape[1] - filled.argmax(axis=1)
+class DataWarning(UserWarning):
+    """The lab can use the file, but results may not mean what they seem to; one line."""
 
 
 def load_split(path, split='train'):
     """The `Split` of that name. A file is opened once, however many of its splits are asked for.
 
-    Raises FileNotFoundError when there is no such file, DataError when it is not a MOSI pickle,
-    ValueError for a split that does not exist.
+    Raises FileNotFoundError when there is no such file, DataError when it is not a MOSI pickle
+    that the lab can use, ValueError for a split that does not exist. Warns (DataWarning) of what
+    makes results doubtful: an utterance in two splits, a split of one, an utterance of nothing.
     """
     if split not in SPLITS:
         raise ValueError(f'split must be one of {", ".join(SPLITS)}; got {split!r}')
@@ -87,39 +66,173 @@ def load_split(path, split='train'):
             f'no data file {path}: download mosi_raw.pkl from {DOWNLOAD_URL}, or make the '
             f'synthetic stand-in with "python -m msa_lab.standin" and pass its path'
         )
-    stat = path.stat()
-    return _load_file(path.resolve(), stat.st_mtime_ns, stat.st_size)[split]
+    return load_file(path).splits[split]
+
+
+@dataclass(frozen=True, eq=False)
+class MOSIFile:
+    """A file in memory: its splits {name: Split}, and how they lay in it.
+
+    `packing` says whose edition of MOSI it is, `padding` on which side ('front' or 'back') short
+    utterances were filled up, `doubts` (lines) what makes results on it doubtful.
+    """
+
+    splits: dict
+    packing: str
+    padding: str
+    doubts: list
+
+
+def load_file(path):
+    """The `MOSIFile` at a path, kept in memory until the file changes; errors as `load_split`."""
+    stat = Path(path).stat()
+    return _load_file(Path(path).resolve(), stat.st_mtime_ns, stat.st_size)
+
+
+def feature_dims(path):
+    """The feature widths of a file where they are not 35, 300, 74, as keywords of the models.
+
+    `{}` for `mosi_raw.pkl`, `{'vision_dim': 20, 'audio_dim': 5}` for a file with other features.
+    """
+    data = load_split(path)
+    found = {name: getattr(data, name).shape[-1] for name in MODALITIES}
+    return {f'{name}_dim': n for name, n in found.items() if n != WIDTHS[name]}
+
+
+@contextmanager
+def opened(path):
+    """What the pickle at `path` holds; its arrays (`StoredArray`) can be read in the `with` block.
+
+    Every reason why it cannot be read is a DataError that names the file.
+    """
+    path = Path(path)
+    try:
+        with path.open('rb') as file:
+            start = file.read(512)
+            if problem := _no_pickle(start):
+                raise PickleError(problem)
+            yield read_pickle(file)
+    except PickleError as error:
+        raise DataError(f'{path.name}: {error}') from None
+    except OSError as error:
+        raise DataError(f'{path.name}: cannot be read ({error.strerror})') from None
+
+
+def _no_pickle(start):
+    """What the first bytes of a file say that it is, if it is something else than a pickle."""
+    if not start:
+        return 'is empty (0 bytes): the download failed; download it again'
+    text = start.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    if text.startswith((b'<!doctype', b'<html', b'<?xml', b'<head', b'<script')):
+        return (
+            'is a web page that was saved in place of the file: open the link in a browser, use '
+            'the download button of the page, and check that the size is some 100 MB'
+        )
+    return next((said for magic, said in OTHER_FILES.items() if start.startswith(magic)), None)
 
 
 @lru_cache(maxsize=2)
 def _load_file(path, _mtime_ns, _size):
-    """All splits of a file, checked and repaired; cached until the file changes."""
-    content = read_pickle(path)
+    with opened(path) as content:
+        check_structure(content, path.name)
+        packing = recognise(content)
+        splits = {
+            split: _read_split(find(content, split), f'{path.name}, split {split!r}')
+            for split in SPLITS
+        }
+    padding = padding_side(splits.values())
+    for data in splits.values():
+        if padding == 'back':
+            move_padding_to_front(data)
+        for name in (*MODALITIES, 'labels'):
+            getattr(data, name).flags.writeable = False
+    file = MOSIFile(splits, packing, padding, doubts(splits))
+    for doubt in file.doubts:
+        warnings.warn(f'{path.name}: {doubt}', DataWarning, stacklevel=4)
+    return file
+
+
+def recognise(content):
+    """Whose packing of MOSI a pickle is, judged by its fields, its ids and its widths."""
+    fields = find(content, 'train')
+    if 'regression_labels' in fields:
+        return 'MMSA (aligned_50.pkl)'
+    ids = fields['id']
+    first = ids[0] if isinstance(ids, (list, tuple)) and ids else None
+    row = ids.shape[1:] if isinstance(ids, StoredArray) else getattr(first, 'shape', None)
+    if row == (3,) or (isinstance(first, (list, tuple)) and len(first) == 3):
+        return 'MulT (mosi_data.pkl)'
+    if {name: fields[name].shape[2] for name in MODALITIES} == WIDTHS:
+        return 'MultiBench (mosi_raw.pkl)'
+    return 'no packing that is known by name'
+
+
+def find(fields, name):
+    """The value of a split or field, under whichever of its names; None when it is not there."""
+    return next((fields[key] for key in SPELLINGS.get(name, (name,)) if key in fields), None)
+
+
+def check_structure(content, name):
+    """Raise DataError unless the splits, their fields and shapes are what the lab needs.
+
+    Looks at names, shapes and dtypes alone, before any feature is read.
+    """
     if not isinstance(content, dict):
-        raise DataError(f'{path.name}: expected a dict of splits, found {_kind(content)}')
-    if missing := [split for split in SPLITS if split not in content]:
-        found = ', '.join(map(str, content)) or 'nothing'
-        raise DataError(f'{path.name}: no split {", ".join(map(repr, missing))}; found {found}')
-    return {split: _read_split(content.pop(split), split, path.name) for split in SPLITS}
+        raise DataError(f'{name}: expected a dict of splits, found {kind(content)}')
+    if missing := [split for split in SPLITS if find(content, split) is None]:
+        found = ', '.join(map(str, content))[:200] or 'nothing'
+        raise DataError(f'{name}: no split {", ".join(map(repr, missing))}; found {found}')
+    widths = {}
+    for split in SPLITS:
+        shapes = _check_fields(find(content, split), f'{name}, split {split!r}')
+        for modality, shape in shapes.items():
+            first = widths.setdefault(modality, shape[2])
+            if shape[2] != first:
+                raise DataError(
+                    f'{name}, split {split!r}, field {modality!r}: expected {first} features per '
+                    f'step as in the split {SPLITS[0]!r}, found {shape[2]}'
+                )
 
 
-def _read_split(fields, split, name):
-    """One split of the pickled dict, checked; `fields` is emptied, so that raw arrays are freed."""
-    where = f'{name}, split {split!r}'
+def _check_fields(fields, where):
+    """The shapes of the three modalities of a split, after a look at everything it must have."""
     if not isinstance(fields, dict):
-        raise DataError(f'{where}: expected a dict of arrays, found {_kind(fields)}')
-    if missing := [key for key in (*MODALITIES, 'labels', 'id') if key not in fields]:
-        raise DataError(f'{where}: no field {", ".join(map(repr, missing))}')
-
-    labels = _read_labels(fields.pop('labels'), f"{where}, field 'labels'")
-    features, repaired = {}, {}
+        raise DataError(f'{where}: expected a dict of arrays, found {kind(fields)}')
+    if missing := [key for key in (*MODALITIES, 'labels', 'id') if find(fields, key) is None]:
+        found = ', '.join(map(str, fields))[:200] or 'nothing'
+        raise DataError(f'{where}: no field {", ".join(map(repr, missing))}; found {found}')
+    count = len(_read_labels(find(fields, 'labels'), f"{where}, field 'labels'"))
+    shapes = {}
     for modality in MODALITIES:
         field = f'{where}, field {modality!r}'
-        expected = (len(labels), STEPS, WIDTHS[modality])
-        array = _floats(fields.pop(modality), field)
-        if array.shape != expected:
-            raise DataError(f'{field}: expected shape {expected}, found {array.shape}')
-        features[modality], repaired[modality] = _repair(array)
+        shapes[modality] = shape = _floats(fields[modality], field).shape
+        if len(shape) != 3 or 0 in shape[1:]:
+            raise DataError(
+                f'{field}: expected shape ({count}, {STEPS}, features), found {_shape(shape)}'
+            )
+    steps = {modality: shape[1] for modality, shape in shapes.items()}
+    if len(set(steps.values())) > 1 and {shape[0] for shape in shapes.values()} == {count}:
+        found = ', '.join(f'{n} of {modality}' for modality, n in steps.items())
+        raise DataError(
+            f'{where}: not aligned to words, the steps differ: {found}. The lab needs the aligned '
+            f'edition of this file, {STEPS} steps each: mosi_raw.pkl, mosi_data.pkl (not '
+            f'mosi_data_noalign.pkl) or aligned_50.pkl (not unaligned_50.pkl)'
+        )
+    for modality, shape in shapes.items():
+        if shape[:2] != (count, STEPS):
+            raise DataError(
+                f'{where}, field {modality!r}: expected shape ({count}, {STEPS}, '
+                f'{shape[2]}), found {_shape(shape)}'
+            )
+    return shapes
+
+
+def _read_split(fields, where):
+    """One split of a pickle whose structure has been checked."""
+    features, repaired = {}, {}
+    for modality in MODALITIES:
+        features[modality], repaired[modality] = fields[modality].read_float32()
+    labels = _read_labels(find(fields, 'labels'), f"{where}, field 'labels'")
     raw_text = ()
     if 'raw_text' in fields:
         raw_text = _strings(fields['raw_text'], len(labels), f"{where}, field 'raw_text'")
@@ -133,13 +246,14 @@ def _read_split(fields, split, name):
 
 
 def _read_labels(value, field):
-    """Labels of (N,), (N, 1) or (N, 1, 1) as read-only float32 (N,), all finite and in range."""
+    """Labels of (N,), (N, 1) or (N, 1, 1) as float32 (N,), all finite and in range."""
     labels = _floats(value, field)
     if not labels.size:
         raise DataError(f'{field}: the split is empty')
-    if labels.ndim == 0 or labels.size != len(labels):
-        raise DataError(f'{field}: expected shape (N,), (N, 1) or (N, 1, 1), found {labels.shape}')
-    labels = labels.reshape(-1).astype(np.float32)
+    if not labels.shape or labels.size != labels.shape[0]:
+        found = _shape(labels.shape)
+        raise DataError(f'{field}: expected shape (N,), (N, 1) or (N, 1, 1), found {found}')
+    labels = labels.read().reshape(-1).astype(np.float32)
     low, high = LABEL_RANGE
     wrong = np.flatnonzero(~((labels >= low) & (labels <= high)))
     if wrong.size:
@@ -147,152 +261,58 @@ def _read_labels(value, field):
             f'{field}: expected numbers in [{low:g}, {high:g}], '
             f'found {labels[wrong[0]]} at utterance {wrong[0]} ({wrong.size} in all)'
         )
-    labels.flags.writeable = False
     return labels
 
 
 def _floats(value, field):
-    """The value as a plain array if it is one of real numbers, else a DataError."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in 'fiu':
-        raise DataError(f'{field}: expected an array of floats, found {_kind(value)}')
-    return np.asarray(value)
-
-
-def _repair(array):
-    """A read-only float32 copy with every non-finite cell set to 0.0, and how many there were."""
-    with np.errstate(over='ignore'):
-        repaired = array.astype(np.float32)
-    bad = ~np.isfinite(repaired)
-    repaired[bad] = 0.0
-    repaired.flags.writeable = False
-    return repaired, int(bad.sum())
+    """The value if it is an array of real numbers, else a DataError."""
+    if not isinstance(value, StoredArray) or value.dtype.kind not in 'fiu':
+        raise DataError(f'{field}: expected an array of floats, found {kind(value)}')
+    return value
 
 
 def _strings(value, count, field):
-    """The N strings of a list or an array, as a tuple."""
-    if isinstance(value, np.ndarray):
-        value = value.reshape(-1).tolist()
+    """The N strings of a list or an array, as a tuple; a row of several parts becomes one string.
+
+    MulT names an utterance by (video, start, end): 'VIDEO[start-end]'.
+    """
+    if isinstance(value, StoredArray):
+        rows = value.read()
+        if not isinstance(rows, list):
+            rows = rows.tolist()
+        elif len(value.shape) > 1 and value.shape[0]:
+            width = value.size // value.shape[0]
+            rows = [rows[i : i + width] for i in range(0, len(rows), width)]
+        value = rows
     if not isinstance(value, (list, tuple)):
-        raise DataError(f'{field}: expected {count} strings, found {_kind(value)}')
+        raise DataError(f'{field}: expected {count} strings, found {kind(value)}')
     if len(value) != count:
         raise DataError(f'{field}: expected {count} strings, found {len(value)}')
-    value = [v.item() if isinstance(v, np.ndarray) and v.size == 1 else v for v in value]
-    if wrong := [v for v in value if not isinstance(v, (str, bytes, int))]:
-        raise DataError(f'{field}: expected strings, found {_kind(wrong[0])}')
-    return tuple(v.decode('utf-8', 'replace') if isinstance(v, bytes) else str(v) for v in value)
+    return tuple(_string(row, field) for row in value)
 
 
-def _kind(value):
-    """A short name of what came, for error messages."""
-    if isinstance(value, np.ndarray):
-        return f'an array of {value.dtype} {value.shape}'
+def _string(row, field):
+    """One string of an id or a text: str, bytes, a number, or up to three of them in a row."""
+    if isinstance(row, StoredArray) and row.size <= 3:
+        row = row.read()
+        row = row if isinstance(row, list) else row.reshape(-1).tolist()
+    while isinstance(row, (list, tuple)) and len(row) == 1:
+        (row,) = row
+    if isinstance(row, (list, tuple)) and 1 < len(row) <= 3:
+        first, *rest = (_string(part, field) for part in row)
+        return f'{first}[{"-".join(rest)}]'
+    if not isinstance(row, (str, bytes, int, float)):
+        raise DataError(f'{field}: expected strings, found {kind(row)}')
+    return row.decode('utf-8', 'replace') if isinstance(row, bytes) else str(row)
+
+
+def _shape(shape):
+    """A shape as numpy shows it."""
+    return str(tuple(shape))
+
+
+def kind(value):
+    """A short name of what came, for messages."""
+    if isinstance(value, StoredArray):
+        return f'an array of {value.dtype} {_shape(value.shape)}'
     return f'a {type(value).__name__}'
-
-
-class RefusedError(pickle.UnpicklingError):
-    """The pickle asked for something that arrays do not need."""
-
-
-class _Dtype:
-    """What a pickle may say of a dtype: kind, size and byte order.
-
-    numpy's own dtype takes any memory layout from a pickle without question, and crashes on some.
-    """
-
-    __slots__ = ('value',)
-
-    def __init__(self, code, *_):
-        if not re.fullmatch(r'[fiubSUO]\d{0,6}', code):
-            raise RefusedError(f'refused: numpy.dtype {code!r}')
-        self.value = np.dtype('O' if code[0] == 'O' else code)
-
-    def __setstate__(self, state):
-        _, order, *fields = state[:5]
-        if fields != [None] * 3 or order not in ('<', '>', '|', '='):
-            raise RefusedError('refused: a numpy.dtype with fields')
-        self.value = self.value.newbyteorder(order)
-
-
-class _Array(np.ndarray):
-    """An array that takes its dtype from a `_Dtype`."""
-
-    def __setstate__(self, state):
-        version, shape, dtype, fortran, content = state
-        super().__setstate__((version, shape, dtype.value, fortran, content))
-
-
-class _Call:
-    """A function that a pickle can call and cannot change (functions have settable attributes)."""
-
-    __slots__ = ('function',)
-
-    def __init__(self, function):
-        object.__setattr__(self, 'function', function)
-
-    def __setattr__(self, name, value):
-        raise RefusedError('refused: changing a function')
-
-    def __call__(self, *args):
-        return self.function(*args)
-
-
-def _latin1(text, encoding='latin1'):
-    """What pickle protocol 2 uses to carry bytes: the one codec it needs, no other."""
-    if encoding != 'latin1':
-        raise RefusedError(f'refused: _codecs.encode to {encoding!r}')
-    return text.encode('latin1')
-
-
-def _empty_array(kind, shape, code):
-    """numpy's `_reconstruct`; what follows in the pickle fills the array."""
-    return _Array((0,), 'i1')
-
-
-def _frombuffer(content, dtype, shape, order):
-    return np.frombuffer(content, dtype.value).reshape(shape, order=order)
-
-
-def _scalar(dtype, content):
-    return np.frombuffer(content, dtype.value)[0]
-
-
-def _allowed_globals():
-    """The (module, name) pairs that plain arrays need, for numpy 1 and numpy 2."""
-    allowed = {
-        ('numpy', 'ndarray'): None,  # may be named, not called
-        ('numpy', 'dtype'): _Dtype,
-        ('_codecs', 'encode'): _Call(_latin1),
-    }
-    for core in ('numpy.core', 'numpy._core'):
-        allowed[f'{core}.multiarray', '_reconstruct'] = _Call(_empty_array)
-        allowed[f'{core}.multiarray', 'scalar'] = _Call(_scalar)
-        allowed[f'{core}.numeric', '_frombuffer'] = _Call(_frombuffer)
-    return allowed
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler for numpy arrays and plain Python values; all else is refused by name."""
-
-    allowed = _allowed_globals()
-
-    def find_class(self, module, name):
-        try:
-            return self.allowed[module, name]
-        except KeyError:
-            raise RefusedError(f'refused: {module}.{name}') from None
-
-
-def read_pickle(path):
-    """The content of a pickle of arrays and plain values (numpy 1 or 2, Python 2 or 3).
-
-    Nothing in the file is executed. Raises DataError, with what was refused or broken.
-    """
-    path = Path(path)
-    try:
-        with path.open('rb') as file:
-            return _ArrayUnpickler(file, encoding='latin1').load()
-    except Exception as error:  # a broken pickle may raise anything
-        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-        if isinstance(error, RefusedError):
-            reason = f'{error}, which a file of arrays does not need; nothing was executed'
-        raise DataError(f'{path.name}: not a readable pickle of arrays ({reason})') from None

@@ -9,7 +9,6 @@ Numbers measured on it are numbers about this story and never about CMU-MOSI.
 `python -m msa_lab.standin` writes the file and prints what it is.
 """
 
-import os
 import pickle
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,7 +18,18 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from msa_lab import words
-from msa_lab.data import DEFAULT_PATH, DOWNLOAD_URL, SPLITS, STEPS, WIDTHS, load_split
+from msa_lab.data import (
+    DEFAULT_PATH,
+    DOWNLOAD_URL,
+    SPLITS,
+    STEPS,
+    WIDTHS,
+    DataError,
+    check_structure,
+    opened,
+)
+from msa_lab.files import replacing
+from msa_lab.inspection import describe
 
 STANDIN_PATH = Path('data/mosi_standin.pkl')
 
@@ -286,8 +296,8 @@ def ensure_data(path=None):
     """The path of a data file that is there: yours, the real one, or the stand-in.
 
     A `path` that is given must exist (FileNotFoundError). Without one it is `./mosi_raw.pkl` if
-    that exists, else `data/mosi_standin.pkl`, which is generated when it is missing or older than
-    the code that makes it, and never under the real file's name.
+    that exists, else `data/mosi_standin.pkl`, which is generated when it is missing, damaged or
+    older than the code that makes it, and never under the real file's name.
     """
     if path:
         if not Path(path).is_file():
@@ -298,41 +308,30 @@ def ensure_data(path=None):
         return Path(path)
     if Path(DEFAULT_PATH).is_file():
         return Path(DEFAULT_PATH)
-    newest_source = max(Path(file).stat().st_mtime for file in (__file__, words.__file__))
-    if not STANDIN_PATH.is_file() or STANDIN_PATH.stat().st_mtime < newest_source:
+    if not _is_current(STANDIN_PATH):
         write_standin(STANDIN_PATH)
     return STANDIN_PATH
 
 
+def _is_current(path):
+    """Whether a stand-in is there that is whole and as new as the code that makes it."""
+    newest_source = max(Path(file).stat().st_mtime for file in (__file__, words.__file__))
+    if not path.is_file() or path.stat().st_mtime < newest_source:
+        return False
+    try:
+        with opened(path) as content:
+            check_structure(content, path.name)
+    except DataError as error:
+        print(f'{error}; it is generated anew')
+        return False
+    return True
+
+
 def write_standin(path, **settings):
     """Write `make_standin(**settings)` to `path`: beside it first, then renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    try:
-        with beside.open('wb') as file:
-            pickle.dump(make_standin(**settings), file, protocol=4)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def describe(path):
-    """A few lines that say what data file this is."""
-    splits = {name: load_split(path, name) for name in SPLITS}
-    lines = [
-        f'{path}: '
-        + ('SYNTHETIC stand-in, not CMU-MOSI' if splits['train'].is_standin else 'real data')
-    ]
-    for name, split in splits.items():
-        videos = len({i.split('[')[0] for i in split.ids})
-        lines.append(
-            f'{name:>5}: {len(split):4} utterances of {videos} videos, '
-            f'mean length {split.lengths.mean():.1f} of {STEPS}, '
-            f'labels {split.labels.mean():+.2f} +- {split.labels.std():.2f}, '
-            f'repaired cells {sum(split.repaired.values())}'
-        )
-    return '\n'.join(lines)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        pickle.dump(make_standin(**settings), file, protocol=4)
 
 
 if __name__ == '__main__':

@@ -147,7 +147,7 @@ VALID_LOADER = "valid_loader = make_loader(data_path, 'valid', batch_size, limit
 ADAM = 'optimizer = torch.optim.Adam(model.parameters(), lr=lr)'
 CALL = """model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
             checkpoint=checkpoint, writer=writer, progress=progress, quiet=quiet,"""
-MODEL = 'model = (build or MultimodalSentimentAnalysisModel)()'
+MODEL = 'model = (build or MultimodalSentimentAnalysisModel)(**dims)'
 LOSS = 'criterion = nn.MSELoss()'
 SINE = 'table[:, 0::2] = torch.sin(position * frequency)'
 COSINE = 'table[:, 1::2] = torch.cos(position * frequency)'

@@ -3,7 +3,7 @@
 Real processes are killed, a real Dask cluster is started; the models are small so that it is quick.
 """
 
-import json
+import errno
 import os
 import random
 import signal
@@ -81,7 +81,7 @@ def test_one_row_per_experiment_and_seed(workdir, capsys):
     assert table['test_Corr'].nunique() == 6
     out = capsys.readouterr().out
     assert '6/6' in out
-    folders = sorted(p.name.rsplit('-', 1)[0] for p in Path('runs').iterdir())
+    folders = sorted(p.name.rsplit('-', 1)[0] for p in Path('runs').glob('[!.]*'))
     assert folders == sorted(
         f'{n}-seed{s}' for n in ('baseline', 'huber', 'no-bias') for s in (42, 43)
     )
@@ -113,7 +113,7 @@ def test_a_run_that_raises_leaves_the_others_alone_and_is_tried_again(workdir, m
     table = run_study([TOYS[0], Experiment('bad', broken)], seeds=[42], **TOY)
     assert table['error'].tolist() == ['', 'RuntimeError: no such layer']
     assert np.isnan(table['valid_Corr'][1])
-    assert not [p for p in Path('runs').iterdir() if p.name.startswith('.')]
+    assert not list(Path('runs/.unfinished').iterdir())
     started = []
     original = study._run
     monkeypatch.setattr(study, '_run', lambda *a: started.append(a[0].name) or original(*a))
@@ -121,14 +121,60 @@ def test_a_run_that_raises_leaves_the_others_alone_and_is_tried_again(workdir, m
     assert started == ['bad']
 
 
-def test_a_damaged_result_is_said_and_done_again(workdir, capsys):
+DAMAGE = {
+    'a cut result': ('result.json', lambda raw: raw[:20]),
+    'a changed digit': ('result.json', lambda raw: raw.replace(b'"seed": 42', b'"seed": 43')),
+    'another JSON': ('result.json', lambda raw: b'[1]'),
+    'not even text': ('result.json', lambda raw: b'\xff\xfe\x00'),
+    'a cut checkpoint': ('best_model.pth', lambda raw: raw[:-1]),
+    'a flipped bit in the weights': ('best_model.pth', lambda raw: raw[:-30] + b'?' + raw[-29:]),
+    'no checkpoint': ('best_model.pth', None),
+}
+
+
+@pytest.mark.parametrize('case', DAMAGE)
+def test_a_damaged_result_is_said_and_done_again(workdir, capsys, case):
+    name, change = DAMAGE[case]
     first = run_study(TOYS[:1], seeds=[42], **TOY)
-    (result,) = Path('runs').glob('*/result.json')
-    result.write_text(result.read_text()[:20])
+    (file,) = Path('runs').glob(f'*/{name}')
+    whole = file.read_bytes()
+    file.unlink()
+    if change:
+        assert change(whole) != whole
+        file.write_bytes(change(whole))
     capsys.readouterr()
     assert same(run_study(TOYS[:1], seeds=[42], **TOY), first)
-    assert 'the result is damaged; this run is done again' in capsys.readouterr().out
-    assert json.loads(result.read_text())['seed'] == 42
+    said = capsys.readouterr().out
+    assert said.count('the result is damaged; this run is done again') == 1
+    assert file.exists()
+    run_study(TOYS[:1], seeds=[42], **TOY)
+    assert 'damaged' not in capsys.readouterr().out
+
+
+def test_widths_reach_every_build(workdir):
+    experiments = [Experiment('a', nn.Linear), Experiment('b', partial(nn.Linear, bias=False))]
+    table = run_study(
+        experiments, seeds=[1], **TOY, build_kwargs=dict(in_features=4, out_features=1)
+    )
+    assert table['parameters'].tolist() == [5, 4]
+    other = run_study(
+        experiments, seeds=[1], **TOY, build_kwargs=dict(in_features=4, out_features=2)
+    )
+    assert not set(table['run']) & set(other['run'])  # another result
+
+
+def test_a_full_disk_costs_one_run_and_is_said(workdir, monkeypatch):
+    """Writing fails as it does on a full disk; the run is done when there is room again."""
+
+    def full(self, *args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'write_text', full)
+        table = run_study(TOYS, seeds=[42], **TOY)
+    assert table['error'].str.contains('No space left on device').all()
+    assert not list(Path('runs').glob('*/*'))
+    assert (run_study(TOYS, seeds=[42], **TOY)['error'] == '').all()
 
 
 def test_names_must_differ(workdir):
