@@ -59,5 +59,5 @@ def read_weights(path, device='cpu'):
         raise FileNotFoundError(f'no checkpoint {path}: train the model first')
     try:
         return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # what torch raises on a damaged file is not one type
+    except Exception:  # what torch raises on a damaged file is not one type
         raise ValueError(f'{path} is damaged or no checkpoint: train the model again') from None

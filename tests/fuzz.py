@@ -172,9 +172,11 @@ HOSTILE = {
     'keys of one hash': b'}(' + b''.join(b'I%d\nN' % k for k in COLLISIONS) + b'u',
     'memo of one hash': b'N' + b''.join(b'p%d\n' % k for k in COLLISIONS) + b'0',
     'one text encoded again and again': b'c_codecs\nencode\nq\xf00X\x00\x00\x01\x00'
-    + b'x' * 65536 + b'q\xf10' + b'h\xf0h\xf1\x85R' * 50_000,
+    + b'x' * 65536 + b'q\xf10(' + b'h\xf0h\xf1\x85R' * 50_000 + b'l',
+    'one scalar again and again': b'cnumpy.core.multiarray\nscalar\nq\xf00cnumpy\ndtype\n'
+    + b'(U\x06S60000\x89\x88tR' + _raw(b'x' * 60_000) + b'\x86q\xf10(' + b'h\xf0h\xf1R' * 30_000 + b'l',
     'one dtype with many arguments': b'cnumpy\ndtype\nq\xf00(U\x02f4' + b'N' * 300_000
-    + b'tq\xf10' + b'h\xf0h\xf1R0' * 150_000,
+    + b'tq\xf10' + b'h\xf0h\xf1R0' * 150_000 + b'N',
     # Not what it seems.
     'a persistent id': b'Pexecuted\n',
     'an extension': b'\x82\x01',
@@ -208,7 +210,6 @@ HOSTILE = {
     ) + b'h\xf0J\xff\xff\xff\x7fa0',
     'features of bytes': _array(b'(' + CELLS + b't', b'i1', _raw(bytes(COUNT * STEPS))),
     'features of nan': _array(b'(' + CELLS + b't', b'f2', _raw(b'\xff' * COUNT * STEPS * 2)),
-    'features of 16 bytes': _array(b'(' + CELLS + b't', b'f16'[:2], _raw(bytes(2))),
     'ids: no columns': _array(ROWS + b'K\x00\x86', b'O8', b']'),
     'ids: no characters': _array(ROWS + b'\x85', b'U1', _raw(b'\xff' * 4 * COUNT)),
     'ids: a list in itself': _ids(b']2a'),
@@ -378,10 +379,27 @@ def mutant(number):
     return b''.join(ops)
 
 
+def many_long_ids(count=8000):
+    """Half a MB that says it has `count` utterances, every id the same text of 64 KB."""
+    rows = b'J' + struct.pack('<i', count)
+    features = _array(b'(' + rows + b'K%cK\x01t' % STEPS, b'i1', b'h\xf1')
+    fields = dict.fromkeys(WIDTHS, features) | {
+        'labels': _array(rows + b'\x85', b'i1', _raw(bytes(count))),
+        'id': b'(' + b'h\xf0' * count + b'l',
+    }
+    split = b'}' + b''.join(
+        b'U%c%b%bs' % (len(key), key.encode(), value) for key, value in fields.items()
+    )
+    return (
+        _raw(b'x' * 65536) + b'q\xf00' + _raw(bytes(count * STEPS)) + b'q\xf10' + split + b'q\xf20}'
+        + b''.join(b'U%c%bh\xf2s' % (len(key), key.encode()) for key in SPLITS) + b'.'
+    )  # fmt: skip
+
+
 def hostile_fields():
     """Every hostile snippet as the value of every kind of field in all splits, as {name: bytes}."""
     ops = instructions('protocol 4')
-    return {
+    return {'many long ids': many_long_ids()} | {
         f'{key}: {name}': b''.join(with_field(ops, key, value))
         for key in ('train', 'vision', 'labels', 'id', 'raw_text')
         for name, value in (PAYLOADS | HOSTILE).items()

@@ -42,6 +42,7 @@ def test_a_part_that_is_not_there_is_an_error():
         without_part('gate')
 
 
+@pytest.mark.filterwarnings('ignore::msa_lab.data.DataWarning')  # a fold's test is its valid
 def test_no_speaker_is_on_both_sides_of_a_fold_and_no_test_utterance_in_any(tmp_path):
     settings = {**SMALL, 'videos': (6, 4, 4)}
     paths = write_folds(tmp_path, **settings)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from msa_lab import words
-from msa_lab.data import SPLITS, load_split, read_pickle
+from msa_lab.data import SPLITS, load_split, opened
+from msa_lab.inspection import describe
 from msa_lab.standin import (
     GAINS,
     STANDIN_PATH,
     Settings,
     World,
-    describe,
     ensure_data,
     make_standin,
     write_standin,
@@ -283,4 +283,5 @@ def test_describe_says_that_it_is_synthetic(workdir):
     text = describe('a.pkl')
     assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
     assert '20 utterances of 3 videos' in text
-    assert list(read_pickle('a.pkl')) == list(SPLITS)
+    with opened('a.pkl') as content:
+        assert list(content) == list(SPLITS)
