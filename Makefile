@@ -6,7 +6,7 @@ RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-grading lab lint student grade figures calibrate
+.PHONY: help venv run test test-grading fuzz lab lint student grade figures calibrate
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -29,6 +29,9 @@ test: venv  ## run the test suite
 
 test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 cores)
 	$(RUN) pytest -m grading -s tests/test_grading.py
+
+fuzz: venv  ## thousands of damaged and hostile files for the reader of pickles (minutes)
+	$(RUN) tests.fuzz --count 20000
 
 lab: venv  ## open the notebook in JupyterLab
 	$(RUN) jupyterlab EXP_MSA.ipynb

@@ -27,8 +27,13 @@ def _figure(width, height, rows=1, columns=1, title='', **kwargs):
     for ax in np.ravel(axes):
         ax.spines[['top', 'right']].set_visible(False)
     if title:
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(_plain(title), fontsize=11)
     return figure, axes
+
+
+def _plain(text):
+    """Text of a data file as matplotlib shows it unchanged: a `$` there begins no formula."""
+    return text.replace('$', r'\$')
 
 
 def label_histogram(labels, title=''):
@@ -80,7 +85,7 @@ def utterance(features, words, title=''):
                           interpolation='nearest')  # fmt: skip
         ax.set_ylabel(f'{modality}\n{values.shape[1]} features', color=COLOURS[modality])
         ax.set_yticks([])
-    axes[-1].set_xticks(range(len(words)), words, rotation=45, ha='right', fontsize=9)
+    axes[-1].set_xticks(range(len(words)), [*map(_plain, words)], rotation=45, ha='right', fontsize=9)
     axes[-1].set_xlabel('steps that are not padding')
     figure.colorbar(image, ax=axes, shrink=0.6, label='standardised value')
     return figure
@@ -265,7 +270,7 @@ def attention(utterances, title=''):
         words, weights = words[-14:], np.asarray(weights)[-14:]
         ax.bar(range(len(words)), -weights, width=0.9, color=ACCENT)
         for i, (word, weight) in enumerate(zip(words, weights, strict=True)):
-            ax.text(i, 0.06, word, ha='center', va='bottom', fontsize=8.5)
+            ax.text(i, 0.06, _plain(word), ha='center', va='bottom', fontsize=8.5)
             if weight >= 0.05:
                 inside = weight > 0.3
                 ax.text(i, -weight + (0.03 if inside else -0.03), f'{weight:.0%}', fontsize=8,
@@ -274,7 +279,7 @@ def attention(utterances, title=''):
         ax.set(xlim=(-0.6, 13.6), ylim=(-1, 0.4), xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         ax.plot([-0.5, len(words) - 0.5], [0, 0], color='#999999', linewidth=0.8)
-        ax.set_title(caption, fontsize=9, loc='left')
+        ax.set_title(_plain(caption), fontsize=9, loc='left')
     return figure
 
 

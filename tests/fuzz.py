@@ -174,7 +174,8 @@ HOSTILE = {
     'one text encoded again and again': b'c_codecs\nencode\nq\xf00X\x00\x00\x01\x00'
     + b'x' * 65536 + b'q\xf10(' + b'h\xf0h\xf1\x85R' * 50_000 + b'l',
     'one scalar again and again': b'cnumpy.core.multiarray\nscalar\nq\xf00cnumpy\ndtype\n'
-    + b'(U\x06S60000\x89\x88tR' + _raw(b'x' * 60_000) + b'\x86q\xf10(' + b'h\xf0h\xf1R' * 30_000 + b'l',
+    + b'(U\x06S60000\x89\x88tR' + _raw(b'x' * 60_000) + b'\x86q\xf10('
+    + b'h\xf0h\xf1R' * 30_000 + b'l',
     'one dtype with many arguments': b'cnumpy\ndtype\nq\xf00(U\x02f4' + b'N' * 300_000
     + b'tq\xf10' + b'h\xf0h\xf1R0' * 150_000 + b'N',
     # Not what it seems.
@@ -185,6 +186,7 @@ HOSTILE = {
     'a list in itself': b']2a',
     'a list in itself, twice': b']2a2a',
     'a dict in itself': b'}U\x05trainN0U\x05train0',
+    'an escape that is none': b"S'\\q'\n",
     'keys that break the line': b'}X\x03\x00\x00\x00a\nbNs',
     # Arrays that are none.
     'object pointers': _array(b'K\x01\x85', b'O8', _raw(b'A' * 8)),

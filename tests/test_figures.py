@@ -103,6 +103,17 @@ def test_a_sweep_is_drawn_as_means_over_seeds():
     assert mae.get_lines()[0].get_ydata().tolist() == [1.0, 1.0]
 
 
+def test_a_dollar_in_the_data_begins_no_formula():
+    """MMSA calls an utterance `vid$_$3`; people say "$5"."""
+    utterances = [(['$5', 'or', '$_$'], np.array([0.2, 0.3, 0.5]), 'vid$_$3')]
+    frames = {name: np.random.default_rng(0).normal(size=(3, 4)) for name in figures.COLOURS}
+    for figure in (
+        figures.attention(utterances, 'vid$_$3'),
+        figures.utterance(frames, utterances[0][0], 'vid$_$3'),
+    ):
+        figure.canvas.draw()
+
+
 def test_attention_stands_under_its_word():
     (ax, _) = figures.attention(UTTERANCES).axes
     assert [t.get_text() for t in ax.texts] == ['so', '20%', 'good', '80%']

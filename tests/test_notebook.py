@@ -1,6 +1,7 @@
 """The notebook as a student, a grader and a reader of the HTML page meet it."""
 
 import os
+import pickle
 import re
 import shutil
 import statistics
@@ -11,6 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+
+from tests.conftest import SMALL
+from tests.packings import mmsa
 
 ROOT = Path(__file__).parent.parent
 SECTIONS = [str(number) for number in range(11)]
@@ -160,13 +164,17 @@ def test_every_experiment_of_questions_two_and_three_ran(executed):
     assert '草图' in printed(notebook)  # one seed: the lab says that it shows nothing
 
 
-def test_a_file_named_by_msa_data_is_used_and_named(tmp_path, small_file):
-    mine = tmp_path / 'my_mosi.pkl'
-    shutil.copy(small_file, mine)
+def test_a_file_of_another_packing_is_used_and_named(tmp_path):
+    """MMSA's: text of 768, padding at the back, other names; the lab runs to its end on it."""
+    mine = tmp_path / 'aligned_50.pkl'
+    mine.write_bytes(pickle.dumps(mmsa(**SMALL)))
     folder = tmp_path / 'lab'
     folder.mkdir()
     notebook = execute(folder, MSA_PROFILE='smoke', MSA_DATA=str(mine))
     assert_clean(notebook)
-    assert 'data: my_mosi.pkl' in printed(notebook)
-    assert 'train 97 (97, 50, 35)' in printed(notebook)
+    text = printed(notebook)
+    assert 'data: aligned_50.pkl' in text
+    assert 'train 97 (97, 50, 20) (97, 50, 768) (97, 50, 5)' in text
+    assert '没有列出参考结果' in text
+    assert '失败' not in text
     assert not (folder / 'data').exists()
