@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from msa_lab.pickles import read_pickle
-from msa_lab.split import MODALITIES, Split, doubts, move_padding_to_front, padding_side
+from msa_lab.split import MODALITIES, Split, doubts, move_padding_to_front, padding_side, some
 from msa_lab.stored import PickleError, StoredArray
 
 DEFAULT_PATH = './mosi_raw.pkl'
@@ -22,6 +22,7 @@ SPLITS = ('train', 'valid', 'test')
 STEPS = 50
 WIDTHS = {'vision': 35, 'text': 300, 'audio': 74}
 LABEL_RANGE = (-3.0, 3.0)
+MAX_TEXT = 10_000  # characters of an id or of what was said
 
 # What other packings call the same things.
 SPELLINGS = {'valid': ('valid', 'dev', 'val'), 'labels': ('labels', 'regression_labels')}
@@ -180,7 +181,7 @@ def check_structure(content, name):
     if not isinstance(content, dict):
         raise DataError(f'{name}: expected a dict of splits, found {kind(content)}')
     if missing := [split for split in SPLITS if find(content, split) is None]:
-        found = ', '.join(map(str, content))[:200] or 'nothing'
+        found = some(content) or 'nothing'
         raise DataError(f'{name}: no split {", ".join(map(repr, missing))}; found {found}')
     widths = {}
     for split in SPLITS:
@@ -199,7 +200,7 @@ def _check_fields(fields, where):
     if not isinstance(fields, dict):
         raise DataError(f'{where}: expected a dict of arrays, found {kind(fields)}')
     if missing := [key for key in (*MODALITIES, 'labels', 'id') if find(fields, key) is None]:
-        found = ', '.join(map(str, fields))[:200] or 'nothing'
+        found = some(fields) or 'nothing'
         raise DataError(f'{where}: no field {", ".join(map(repr, missing))}; found {found}')
     count = len(_read_labels(find(fields, 'labels'), f"{where}, field 'labels'"))
     shapes = {}
@@ -253,7 +254,8 @@ def _read_labels(value, field):
     if not labels.shape or labels.size != labels.shape[0]:
         found = _shape(labels.shape)
         raise DataError(f'{field}: expected shape (N,), (N, 1) or (N, 1, 1), found {found}')
-    labels = labels.read().reshape(-1).astype(np.float32)
+    with np.errstate(over='ignore'):
+        labels = labels.read().reshape(-1).astype(np.float32)
     low, high = LABEL_RANGE
     wrong = np.flatnonzero(~((labels >= low) & (labels <= high)))
     if wrong.size:
@@ -280,7 +282,7 @@ def _strings(value, count, field):
         rows = value.read()
         if not isinstance(rows, list):
             rows = rows.tolist()
-        elif len(value.shape) > 1 and value.shape[0]:
+        elif len(value.shape) > 1 and value.size:
             width = value.size // value.shape[0]
             rows = [rows[i : i + width] for i in range(0, len(rows), width)]
         value = rows
@@ -288,22 +290,28 @@ def _strings(value, count, field):
         raise DataError(f'{field}: expected {count} strings, found {kind(value)}')
     if len(value) != count:
         raise DataError(f'{field}: expected {count} strings, found {len(value)}')
-    return tuple(_string(row, field) for row in value)
+    strings = []
+    for row in value:
+        strings.append(_string(row, field))
+        if len(strings[-1]) > MAX_TEXT:
+            raise DataError(f'{field}: expected texts, found one of {len(strings[-1])} characters')
+    return tuple(strings)
 
 
 def _string(row, field):
-    """One string of an id or a text: str, bytes, a number, or up to three of them in a row."""
-    if isinstance(row, StoredArray) and row.size <= 3:
-        row = row.read()
-        row = row if isinstance(row, list) else row.reshape(-1).tolist()
-    while isinstance(row, (list, tuple)) and len(row) == 1:
-        (row,) = row
-    if isinstance(row, (list, tuple)) and 1 < len(row) <= 3:
-        first, *rest = (_string(part, field) for part in row)
-        return f'{first}[{"-".join(rest)}]'
-    if not isinstance(row, (str, bytes, int, float)):
-        raise DataError(f'{field}: expected strings, found {kind(row)}')
-    return row.decode('utf-8', 'replace') if isinstance(row, bytes) else str(row)
+    """One id or text: str, bytes, a number, or a row of up to three of them."""
+    if isinstance(row, StoredArray):
+        row = row.read() if row.size <= 3 else row
+        row = row.reshape(-1).tolist() if isinstance(row, np.ndarray) else row
+    parts = row if isinstance(row, (list, tuple)) and 0 < len(row) <= 3 else [row]
+    for part in parts:
+        if not isinstance(part, (str, bytes, int, float)):
+            raise DataError(f'{field}: expected strings, found {kind(part)}')
+    first, *rest = (
+        part[: MAX_TEXT + 1].decode('utf-8', 'replace') if isinstance(part, bytes) else str(part)
+        for part in parts
+    )
+    return f'{first}[{"-".join(rest)}]' if rest else first
 
 
 def _shape(shape):

@@ -85,7 +85,8 @@ def utterance(features, words, title=''):
                           interpolation='nearest')  # fmt: skip
         ax.set_ylabel(f'{modality}\n{values.shape[1]} features', color=COLOURS[modality])
         ax.set_yticks([])
-    axes[-1].set_xticks(range(len(words)), [*map(_plain, words)], rotation=45, ha='right', fontsize=9)
+    words = [*map(_plain, words)]
+    axes[-1].set_xticks(range(len(words)), words, rotation=45, ha='right', fontsize=9)
     axes[-1].set_xlabel('steps that are not padding')
     figure.colorbar(image, ax=axes, shrink=0.6, label='standardised value')
     return figure

@@ -7,14 +7,21 @@ strings, numbers and arrays need, and counts them. Long strings it leaves in the
 their place, so that an array is converted while it is read, piece by piece.
 """
 
-import codecs
 import re
 import struct
 from dataclasses import dataclass
 
 import numpy as np
 
-from msa_lab.stored import PickleError, RefusedError, Span, StoredArray, StoredDtype, as_text
+from msa_lab.stored import (
+    PickleError,
+    RefusedError,
+    Span,
+    StoredArray,
+    StoredDtype,
+    as_text,
+    unescape,
+)
 
 MAX_INSTRUCTIONS = 1_000_000  # a file of arrays needs a few thousand, its ids included
 MAX_SHORT = 1 << 16  # a longer string stays in the file, as a `Span`
@@ -87,9 +94,7 @@ class _Machine:
         if length > MAX_SHORT:
             self.file.seek(length, 1)
             return Span(start, length, written)
-        self.short += length
-        if self.short > MAX_SHORT_TOTAL:
-            raise PickleError(f'more than {MAX_SHORT_TOTAL >> 20} MB of short strings')
+        self.spend(length)
         raw = self.bytes(length)
         return raw.decode('utf-8', 'surrogatepass') if written == 'utf-8' else raw
 
@@ -107,7 +112,7 @@ class _Machine:
         raw = self.string(length)
         self.bytes(1)
         if written == 'escape':
-            return codecs.escape_decode(raw.strip()[1:-1])[0]
+            return unescape(raw)
         return raw.decode('raw-unicode-escape')
 
     # The stack.
@@ -136,9 +141,15 @@ class _Machine:
     def set_items(self, values):
         target = self.top(dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if not isinstance(key, (str, bytes, int)):
-                raise ValueError(f'a {type(key).__name__} as key of a dict')
-            target[as_text(key)] = value
+            if not isinstance(key, (str, bytes, int)) or (type(key) is not int and len(key) > 200):
+                raise ValueError(f'a {type(key).__name__} that is no key of a dict')
+            target[str(as_text(key))] = value  # text: numbers can be chosen to share one hash
+
+    def spend(self, length):
+        """Count bytes of short strings that are read or made."""
+        self.short += length
+        if self.short > MAX_SHORT_TOTAL:
+            raise PickleError(f'more than {MAX_SHORT_TOTAL >> 20} MB of short strings')
 
     def last(self, count):
         if len(self.stack) < count:
@@ -161,6 +172,9 @@ class _Machine:
         function, args = self.last(2)
         if not isinstance(function, _Name):
             raise ValueError('a call of what has no name')
+        if not isinstance(args, tuple) or len(args) > 8:
+            raise ValueError('a call with too many arguments')
+        self.spend(sum(len(arg) for arg in args if isinstance(arg, (str, bytes))))
         match function.name, args:
             case 'dtype', (code, *rest):
                 result = StoredDtype(code, *rest)
@@ -235,6 +249,8 @@ def _new_dict(machine):
 
 
 def _put(machine, index):
+    if not 0 <= index <= MAX_INSTRUCTIONS:
+        raise ValueError('a memo that is too large')
     machine.memo[index] = machine.stack[-1]
 
 

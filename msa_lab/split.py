@@ -108,18 +108,21 @@ def doubts(splits):
         if empty:
             lines.append(
                 f'split {name!r}: {len(empty)} utterances of nothing but padding, '
-                f'{_some(data.ids[i] for i in empty)}: no model can tell them apart'
+                f'{some(data.ids[i] for i in empty)}: no model can tell them apart'
             )
     owners = Counter(name for data in splits.values() for name in set(data.ids))
     if repeated := sorted(name for name, count in owners.items() if count > 1):
         lines.append(
-            f'{len(repeated)} ids stand in more than one split, {_some(repeated)}: a leak, test '
+            f'{len(repeated)} ids stand in more than one split, {some(repeated)}: a leak, test '
             f'results on this file are too good'
         )
     return lines
 
 
-def _some(names, most=5):
-    """The first names of a list, in words."""
+def some(names, most=5):
+    """The first names of a collection, in words, on one line whatever a file calls its things."""
     names = list(names)
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if names[most:] else '')
+    shown = ', '.join(
+        ascii(name[:50])[1:-1] if not name.isprintable() else name[:50] for name in names[:most]
+    )
+    return shown + (f' and {len(names) - most} more' if names[most:] else '')

@@ -3,6 +3,8 @@
 import codecs
 import math
 import re
+import sys
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,13 @@ PIECE = 1 << 17  # cells of an array that are read at once: what fits a core's c
 def as_text(value):
     """Python 2 wrote names as byte strings."""
     return value.decode('latin1') if isinstance(value, bytes) else value
+
+
+def unescape(line):
+    """The bytes that Python 2 wrote as a quoted, escaped line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of an escape that means nothing
+        return codecs.escape_decode(line.strip()[1:-1])[0]
 
 
 class PickleError(Exception):
@@ -45,7 +54,7 @@ class Span:
         if self.written == 'raw':
             return raw
         if self.written == 'escape':
-            return codecs.escape_decode(raw.strip()[1:-1])[0]
+            return unescape(raw)
         codec = 'utf-8' if self.written == 'utf-8' else 'raw-unicode-escape'
         return raw.decode(codec).encode('latin1')
 
@@ -62,7 +71,9 @@ class StoredArray:
 
     def fill(self, shape, dtype, order, content):
         """Say what the array is; the content must be exactly as long as that needs."""
-        if not all(type(n) is int and n >= 0 for n in shape) or len(shape) > MAX_NDIM:
+        if type(shape) is not tuple or len(shape) > MAX_NDIM:
+            raise ValueError('an array of impossible shape')
+        if not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
             raise ValueError('an array of impossible shape')
         self.shape, self.dtype, self.order, self.content = shape, dtype, order, content
         if dtype.kind == 'O' and not isinstance(content, list):
@@ -92,7 +103,12 @@ class StoredArray:
             if isinstance(content, Span):
                 content = content.content(self.file)
                 self._check_length(len(content))
-            return np.frombuffer(content, self.dtype).reshape(self.shape, order=self.order)
+            array = np.frombuffer(content, self.dtype).reshape(self.shape, order=self.order)
+            if self.dtype.kind == 'U' and array.size:
+                codes = np.frombuffer(content, self.dtype.str[0] + 'u4')
+                if codes.max() > sys.maxunicode:
+                    raise ValueError('no characters')
+            return array
         except Exception as error:
             raise PickleError(f'an array of {self.dtype} {self.shape} is damaged') from error
 

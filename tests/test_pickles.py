@@ -185,7 +185,7 @@ FORGED = {
         b'\x80\x04\x95' + struct.pack('<Q', 1 << 60) + b'N.', 'it is cut off: it ends after 13',
     ),
     'a memo of two thousand million': (
-        b'\x80\x02}r' + struct.pack('<I', 2**31 - 1) + b'.', 'no split ',
+        b'\x80\x02}r' + struct.pack('<I', 2**31 - 1) + b'.', 'it is damaged near byte 3',
     ),
     'a number of a gigabyte': (
         b'\x80\x02\x8b' + struct.pack('<I', 1 << 30) + bytes(99), 'it is damaged near byte 2',
