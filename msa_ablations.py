@@ -20,25 +20,59 @@ def padding_mask(vision, text, audio):
 
 
 def shared_padding(padding):
-    """Number of steps at the front that are padding in every utterance, of bool (B, T)."""
-    return int(padding.all(0).sum())
+    """Number of steps at the front that are padding in every utterance, of bool (B, T).
+
+    On a GPU it is 0: to ask would make it wait, at every batch, for little.
+    """
+    return 0 if padding.is_cuda else int(padding.all(0).sum())
+
+
+class StepsOnce:
+    """The steps of a batch that differ: all that are not padding, and one that is.
+
+    What is done step by step is done on these; padding is zero everywhere, so one stands for all.
+    """
+
+    def __init__(self, padding):
+        self.shape, self.kept, self.place = padding.shape, slice(None), None
+        flat = padding.flatten()  # (B * T,)
+        if flat.is_cuda or not flat.any():  # a GPU would have to wait for the number of steps
+            return
+        keep, stand_in = ~flat, flat.int().argmax()
+        keep[stand_in] = True
+        place = keep.cumsum(0) - 1
+        self.kept, self.place = keep.nonzero().squeeze(1), torch.where(flat, place[stand_in], place)
+
+    def pick(self, x):
+        """(B, T, D) -> (n, D)"""
+        return x.flatten(0, 1)[self.kept]
+
+    def lay_out(self, x):
+        """(n, D) -> (B, T, D)"""
+        x = x if self.place is None else x.index_select(0, self.place)
+        return x.unflatten(0, self.shape)
 
 
 class RecurrentEncoder(nn.LSTM):
-    """The baseline's LSTM, (B, T, 128) -> (B, T, 128), quick where all utterances are padded.
+    """The baseline's LSTM, (B, T, 128) -> (B, T, 128), that reads padding once.
 
-    Steps that are padding in the whole batch have the same states in every utterance: they are
-    computed once and expanded. The result differs from `nn.LSTM` by rounding alone.
+    While utterances are padded their states are the same. So the first steps are computed for the
+    longest utterances and for one that is still padded; the others join with the state of that
+    one. The result differs from `nn.LSTM` by rounding alone. On a GPU it is `nn.LSTM`.
     """
 
     def forward(self, sequence, padding):
-        shared = shared_padding(padding)
-        if shared == 0:
+        begin, order = padding.sum(1).sort()  # the longest utterances begin first
+        spared = begin * torch.arange(len(begin) - 1, -1, -1, device=begin.device)
+        if sequence.is_cuda or not spared.any():
             return super().forward(sequence)[0]
-        head, state = super().forward(sequence[:1, :shared])  # (1, shared, 128)
-        state = tuple(s.expand(-1, len(sequence), -1).contiguous() for s in state)
-        tail, _ = super().forward(sequence[:, shared:], state)  # (B, T - shared, 128)
-        return torch.cat([head.expand(len(sequence), -1, -1), tail], dim=1)
+        first = int(spared.argmax())  # so many do not wait, and number `first` is still padded
+        start = int(begin[first])
+        source = order.argsort().clamp(max=first)  # (B,): whose states are those of an utterance
+        head, state = super().forward(sequence[order[: first + 1], :start])
+        state = tuple(s.index_select(1, source) for s in state)
+        tail, _ = super().forward(sequence[:, start:], state)  # (B, T - start, 128)
+        return torch.cat([head.index_select(0, source), tail], dim=1)
 
 
 class PositionEncoding(nn.Module):
@@ -143,9 +177,12 @@ class ModalityEncoders(nn.Module):
         """The output sequence of every modality, a list of (B, T, 128), and the padding mask."""
         padding = padding_mask(vision, text, audio)
         features, sequences = {'vision': vision, 'text': text, 'audio': audio}, []
+        once = StepsOnce(padding)
         for name in self.modalities:
-            x = self.get_submodule(f'{name}_norm')(features[name])
-            x = torch.relu(self.get_submodule(f'{name}_fc')(x))  # (B, T, 128)
+            x = once.pick(features[name])  # (n, width)
+            x = self.get_submodule(f'{name}_norm')(x)
+            x = torch.relu(self.get_submodule(f'{name}_fc')(x))
+            x = once.lay_out(x)  # (B, T, 128)
             sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))
         return sequences, padding
 

@@ -169,7 +169,7 @@ def _run_main(main, known, quiet=False, **settings):
     involved = [main, *(own[name] for name in names if name in own)]
     doubles = dict(
         MOSIDataset=_Split, MultimodalSentimentAnalysisModel=_Model, RunWriter=_Writer,
-        feature_dims=lambda path: {},
+        feature_dims=lambda path: {}, ResidentLoader=lambda loader, device: loader,
         train_model=recorder.train_model, evaluate=recorder.evaluate,
         **{name: _checked(own[name], name) for name in ('make_loader', 'fit') if name in own},
     )  # fmt: skip

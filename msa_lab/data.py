@@ -4,6 +4,7 @@ A pickle can run code when it is opened, and MOSI comes from file-sharing sites.
 as data (`pickles.py`): numpy arrays and plain values; everything else is refused by name.
 """
 
+import math
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from msa_lab.pickles import read_pickle
-from msa_lab.split import MODALITIES, Split, doubts, move_padding_to_front, padding_side, some
+from msa_lab.split import (
+    MODALITIES,
+    Split,
+    doubts,
+    move_padding_to_front,
+    padding_side,
+    shown,
+    some,
+)
 from msa_lab.stored import PickleError, StoredArray
 
 DEFAULT_PATH = './mosi_raw.pkl'
@@ -22,7 +31,7 @@ SPLITS = ('train', 'valid', 'test')
 STEPS = 50
 WIDTHS = {'vision': 35, 'text': 300, 'audio': 74}
 LABEL_RANGE = (-3.0, 3.0)
-MAX_TEXT = 10_000  # characters of an id or of what was said
+MAX_TEXT, MAX_TEXTS = 10_000, 1 << 24  # characters of an id or of what was said, and of all
 
 # What other packings call the same things.
 SPELLINGS = {'valid': ('valid', 'dev', 'val'), 'labels': ('labels', 'regression_labels')}
@@ -61,12 +70,6 @@ def load_split(path, split='train'):
     """
     if split not in SPLITS:
         raise ValueError(f'split must be one of {", ".join(SPLITS)}; got {split!r}')
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'no data file {path}: download mosi_raw.pkl from {DOWNLOAD_URL}, or make the '
-            f'synthetic stand-in with "python -m msa_lab.standin" and pass its path'
-        )
     return load_file(path).splits[split]
 
 
@@ -86,8 +89,17 @@ class MOSIFile:
 
 def load_file(path):
     """The `MOSIFile` at a path, kept in memory until the file changes; errors as `load_split`."""
-    stat = Path(path).stat()
-    return _load_file(Path(path).resolve(), stat.st_mtime_ns, stat.st_size)
+    path = Path(path)
+    try:
+        if path.is_file():
+            stat = path.stat()
+            return _load_file(path.resolve(), stat.st_mtime_ns, stat.st_size)
+    except OSError as error:
+        raise DataError(f'{shown(path.name)}: cannot be read ({error.strerror})') from None
+    raise FileNotFoundError(
+        f'no data file {shown(str(path))}: download mosi_raw.pkl from {DOWNLOAD_URL}, or make the '
+        f'synthetic stand-in with "python -m msa_lab.standin" and pass its path'
+    )
 
 
 def feature_dims(path):
@@ -106,17 +118,17 @@ def opened(path):
 
     Every reason why it cannot be read is a DataError that names the file.
     """
-    path = Path(path)
+    name = shown(Path(path).name)
     try:
-        with path.open('rb') as file:
+        with Path(path).open('rb') as file:
             start = file.read(512)
             if problem := _no_pickle(start):
                 raise PickleError(problem)
             yield read_pickle(file)
     except PickleError as error:
-        raise DataError(f'{path.name}: {error}') from None
+        raise DataError(f'{name}: {error}') from None
     except OSError as error:
-        raise DataError(f'{path.name}: cannot be read ({error.strerror})') from None
+        raise DataError(f'{name}: cannot be read ({error.strerror})') from None
 
 
 def _no_pickle(start):
@@ -133,23 +145,23 @@ def _no_pickle(start):
 
 
 @lru_cache(maxsize=2)
-def _load_file(path, _mtime_ns, _size):
+def _load_file(path, _mtime_ns, size):
+    name = shown(path.name)
     with opened(path) as content:
-        check_structure(content, path.name)
+        check_structure(content, name, size)
         packing = recognise(content)
         splits = {
-            split: _read_split(find(content, split), f'{path.name}, split {split!r}')
-            for split in SPLITS
+            split: _read_split(find(content, split), f'{name}, split {split!r}') for split in SPLITS
         }
     padding = padding_side(splits.values())
     for data in splits.values():
         if padding == 'back':
             move_padding_to_front(data)
-        for name in (*MODALITIES, 'labels'):
-            getattr(data, name).flags.writeable = False
+        for field in (*MODALITIES, 'labels'):
+            getattr(data, field).flags.writeable = False
     file = MOSIFile(splits, packing, padding, doubts(splits))
     for doubt in file.doubts:
-        warnings.warn(f'{path.name}: {doubt}', DataWarning, stacklevel=4)
+        warnings.warn(f'{name}: {doubt}', DataWarning, stacklevel=4)
     return file
 
 
@@ -173,19 +185,21 @@ def find(fields, name):
     return next((fields[key] for key in SPELLINGS.get(name, (name,)) if key in fields), None)
 
 
-def check_structure(content, name):
+def check_structure(content, name, size):
     """Raise DataError unless the splits, their fields and shapes are what the lab needs.
 
-    Looks at names, shapes and dtypes alone, before any feature is read.
+    Looks at names, shapes, dtypes and labels, before any feature is read. `size` is the file's, in
+    bytes: it cannot hold more cells than that, so memory is bounded too.
     """
     if not isinstance(content, dict):
         raise DataError(f'{name}: expected a dict of splits, found {kind(content)}')
     if missing := [split for split in SPLITS if find(content, split) is None]:
         found = some(content) or 'nothing'
         raise DataError(f'{name}: no split {", ".join(map(repr, missing))}; found {found}')
-    widths = {}
+    widths, cells = {}, 0
     for split in SPLITS:
         shapes = _check_fields(find(content, split), f'{name}, split {split!r}')
+        cells += sum(map(math.prod, shapes.values()))
         for modality, shape in shapes.items():
             first = widths.setdefault(modality, shape[2])
             if shape[2] != first:
@@ -193,6 +207,8 @@ def check_structure(content, name):
                     f'{name}, split {split!r}, field {modality!r}: expected {first} features per '
                     f'step as in the split {SPLITS[0]!r}, found {shape[2]}'
                 )
+    if cells > size:
+        raise DataError(f'{name}: the same arrays are used again and again')
 
 
 def _check_fields(fields, where):
@@ -202,8 +218,8 @@ def _check_fields(fields, where):
     if missing := [key for key in (*MODALITIES, 'labels', 'id') if find(fields, key) is None]:
         found = some(fields) or 'nothing'
         raise DataError(f'{where}: no field {", ".join(map(repr, missing))}; found {found}')
-    count = len(_read_labels(find(fields, 'labels'), f"{where}, field 'labels'"))
-    shapes = {}
+    labels = find(fields, 'labels')
+    count, shapes = _count(labels, f"{where}, field 'labels'"), {}
     for modality in MODALITIES:
         field = f'{where}, field {modality!r}'
         shapes[modality] = shape = _floats(fields[modality], field).shape
@@ -225,6 +241,7 @@ def _check_fields(fields, where):
                 f'{where}, field {modality!r}: expected shape ({count}, {STEPS}, '
                 f'{shape[2]}), found {_shape(shape)}'
             )
+    _read_labels(labels, f"{where}, field 'labels'")
     return shapes
 
 
@@ -246,14 +263,19 @@ def _read_split(fields, where):
     )
 
 
-def _read_labels(value, field):
-    """Labels of (N,), (N, 1) or (N, 1, 1) as float32 (N,), all finite and in range."""
+def _count(value, field):
+    """N, of labels that are (N,), (N, 1) or (N, 1, 1)."""
     labels = _floats(value, field)
     if not labels.size:
         raise DataError(f'{field}: the split is empty')
     if not labels.shape or labels.size != labels.shape[0]:
         found = _shape(labels.shape)
         raise DataError(f'{field}: expected shape (N,), (N, 1) or (N, 1, 1), found {found}')
+    return labels.size
+
+
+def _read_labels(labels, field):
+    """Labels as float32 (N,), all finite and in range."""
     with np.errstate(over='ignore'):
         labels = labels.read().reshape(-1).astype(np.float32)
     low, high = LABEL_RANGE
@@ -279,10 +301,12 @@ def _strings(value, count, field):
     MulT names an utterance by (video, start, end): 'VIDEO[start-end]'.
     """
     if isinstance(value, StoredArray):
+        if value.shape[:1] != (count,) or not count <= value.size <= 3 * count:
+            raise DataError(f'{field}: expected {count} strings, found {kind(value)}')
         rows = value.read()
         if not isinstance(rows, list):
             rows = rows.tolist()
-        elif len(value.shape) > 1 and value.size:
+        elif len(value.shape) > 1:
             width = value.size // value.shape[0]
             rows = [rows[i : i + width] for i in range(0, len(rows), width)]
         value = rows
@@ -290,18 +314,19 @@ def _strings(value, count, field):
         raise DataError(f'{field}: expected {count} strings, found {kind(value)}')
     if len(value) != count:
         raise DataError(f'{field}: expected {count} strings, found {len(value)}')
-    strings = []
+    strings, total = [], 0
     for row in value:
         strings.append(_string(row, field))
-        if len(strings[-1]) > MAX_TEXT:
-            raise DataError(f'{field}: expected texts, found one of {len(strings[-1])} characters')
+        total += len(strings[-1])
+        if len(strings[-1]) > MAX_TEXT or total > MAX_TEXTS:
+            raise DataError(f'{field}: expected short texts, found {total:,} characters')
     return tuple(strings)
 
 
 def _string(row, field):
     """One id or text: str, bytes, a number, or a row of up to three of them."""
     if isinstance(row, StoredArray):
-        row = row.read() if row.size <= 3 else row
+        row = row.read() if row.size <= 3 and row.dtype.itemsize <= 4 * MAX_TEXT else row
         row = row.reshape(-1).tolist() if isinstance(row, np.ndarray) else row
     parts = row if isinstance(row, (list, tuple)) and 0 < len(row) <= 3 else [row]
     for part in parts:

@@ -26,6 +26,7 @@ from msa_lab.stored import (
 MAX_INSTRUCTIONS = 1_000_000  # a file of arrays needs a few thousand, its ids included
 MAX_SHORT = 1 << 16  # a longer string stays in the file, as a `Span`
 MAX_SHORT_TOTAL = 1 << 26
+MAX_LINE = 1 << 31
 MAX_MARKS = 100
 
 
@@ -105,6 +106,8 @@ class _Machine:
             if not piece:
                 raise _cut_off(self.size)
             length += len(piece)
+            if length > MAX_LINE:
+                raise ValueError('a line without end')
         length += len(piece) - 1
         if length > MAX_SHORT:
             return Span(start, length, written)
@@ -141,7 +144,7 @@ class _Machine:
     def set_items(self, values):
         target = self.top(dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            if not isinstance(key, (str, bytes, int)) or (type(key) is not int and len(key) > 200):
+            if not isinstance(key, (str, bytes, int)) or len(str(key)) > 200:
                 raise ValueError(f'a {type(key).__name__} that is no key of a dict')
             target[str(as_text(key))] = value  # text: numbers can be chosen to share one hash
 
@@ -162,7 +165,7 @@ class _Machine:
 
     def name(self, module, name):
         module, name = as_text(module), as_text(name)
-        if not re.fullmatch(r'[\w.]{1,100} [\w.]{1,100}', f'{module} {name}'):
+        if not all(isinstance(s, str) and re.fullmatch(r'[\w.]{1,100}', s) for s in (module, name)):
             raise ValueError('a name that is none')
         if (module, name) not in ALLOWED:
             raise RefusedError(f'{module}.{name}')

@@ -103,9 +103,10 @@ def doubts(splits):
     for name, data in splits.items():
         if len(data) == 1:
             lines.append(f'split {name!r} has one utterance: no correlation, no mean can be judged')
-        ends = np.flatnonzero(~_filled(*(getattr(data, m)[:, -1:] for m in MODALITIES)))
-        empty = [i for i in ends if not any(getattr(data, m)[i].any() for m in MODALITIES)]
-        if empty:
+        features = [getattr(data, modality) for modality in MODALITIES]
+        if not _filled(*(x[:, -1:] for x in features)).all() and len(
+            empty := np.flatnonzero(~_filled(*features).any(1))
+        ):
             lines.append(
                 f'split {name!r}: {len(empty)} utterances of nothing but padding, '
                 f'{some(data.ids[i] for i in empty)}: no model can tell them apart'
@@ -120,9 +121,12 @@ def doubts(splits):
 
 
 def some(names, most=5):
-    """The first names of a collection, in words, on one line whatever a file calls its things."""
+    """The first names of a collection, in words."""
     names = list(names)
-    shown = ', '.join(
-        ascii(name[:50])[1:-1] if not name.isprintable() else name[:50] for name in names[:most]
-    )
-    return shown + (f' and {len(names) - most} more' if names[most:] else '')
+    first = ', '.join(shown(name[:50]) for name in names[:most])
+    return first + (f' and {len(names) - most} more' if names[most:] else '')
+
+
+def shown(name):
+    """A name that comes from a file, on one line and without control characters."""
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

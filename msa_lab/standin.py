@@ -320,7 +320,7 @@ def _is_current(path):
         return False
     try:
         with opened(path) as content:
-            check_structure(content, path.name)
+            check_structure(content, path.name, path.stat().st_size)
     except DataError as error:
         print(f'{error}; it is generated anew')
         return False

@@ -96,10 +96,11 @@ class StoredArray:
 
     def read(self):
         """The array as it is, or for dtype object a flat list of its cells."""
-        if self.dtype.kind == 'O':
-            return self.content
         content = self.content
         try:
+            if self.dtype.kind == 'O':
+                self._check_length(len(content))  # a list may have grown since
+                return content
             if isinstance(content, Span):
                 content = content.content(self.file)
                 self._check_length(len(content))

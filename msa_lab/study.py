@@ -187,6 +187,7 @@ def _train_and_test(experiment, seed, folder, data, train, evaluate, epochs, bui
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.cuda.manual_seed_all(seed)
+    torch.backends.cudnn.deterministic = True
     model = experiment.build(**build_kwargs or {})
     criterion = experiment.criterion
     if criterion is None:

@@ -14,6 +14,7 @@ from msa_utils import (
     PositionEncoding,
     RecurrentEncoder,
     SelfAttentionFusion,
+    StepsOnce,
     TransformerEncoder,
     masked_mean,
     padding_mask,
@@ -127,16 +128,55 @@ def test_padding_mask_follows_the_definition():
     assert shared_padding(mask[:1]) == 3
 
 
-def test_recurrent_encoder_equals_lstm():
+LENGTHS = {
+    'mixed': (3, 9, 1, 4), 'two long': (9, 9, 2, 1), 'all alike': (4, 4, 4, 4),
+    'no padding': (10, 10, 10, 10), 'one of them full': (10, 1, 1, 1),
+    'all but one full': (10, 10, 10, 2), 'alone': (3,), 'alone and full': (10,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('case', LENGTHS)
+def test_recurrent_encoder_equals_lstm(case, device):
+    """Outputs and gradients, whatever the lengths; and padding is not computed for everyone."""
     set_seed(0)
-    lstm, encoder = nn.LSTM(8, 8, batch_first=True), RecurrentEncoder(8, 8, batch_first=True)
+    lstm, encoder = (
+        kind(8, 8, batch_first=True).to(device) for kind in (nn.LSTM, RecurrentEncoder)
+    )
     encoder.load_state_dict(lstm.state_dict())
-    sequence = torch.randn(4, 10, 8)
-    sequence[:, :6] = sequence[0, :6]  # what a constant input looks like behind the encoder
-    padding = torch.zeros(4, 10, dtype=torch.bool)
-    padding[:, :6] = True
+    padding = torch.tensor([[step < 10 - n for step in range(10)] for n in LENGTHS[case]]).to(
+        device
+    )
+    constant = torch.randn(8, device=device)  # what padding looks like behind Linear and ReLU
+    sequence = torch.randn(len(padding), 10, 8, device=device)
+    sequence = torch.where(padding.unsqueeze(-1), constant, sequence)
     torch.testing.assert_close(encoder(sequence, padding), lstm(sequence)[0])
-    torch.testing.assert_close(encoder(sequence, torch.zeros_like(padding)), lstm(sequence)[0])
+    for module, output in ((encoder, encoder(sequence, padding)), (lstm, lstm(sequence)[0])):
+        output.square().sum().backward()
+        module.gradients = [p.grad for p in module.parameters()]
+    torch.testing.assert_close(encoder.gradients, lstm.gradients)
+
+
+def test_recurrent_encoder_computes_few_steps(monkeypatch):
+    cells = []
+    original = nn.LSTM.forward
+    monkeypatch.setattr(
+        nn.LSTM, 'forward',
+        lambda self, x, *state: cells.append(x.shape[0] * x.shape[1]) or original(self, x, *state),
+    )  # fmt: skip
+    encoder = RecurrentEncoder(8, 8, batch_first=True)
+    padding = torch.tensor([[step < 50 - n for step in range(50)] for n in [40, 12, 9, 5] * 4])
+    encoder(torch.zeros(16, 50, 8), padding)
+    assert sum(cells) == 5 * 38 + 16 * 12  # of 800: four long ones and one more, then everyone
+
+
+def test_steps_once_are_those_that_differ():
+    padding = torch.tensor([[True, True, False], [True, False, False]])
+    once, x = StepsOnce(padding), torch.randn(2, 3, 4) * ~padding.unsqueeze(-1)
+    assert once.pick(x).shape == (4, 4)
+    assert torch.equal(once.lay_out(once.pick(x)), x)
+    full = StepsOnce(torch.zeros(2, 3, dtype=torch.bool))
+    assert full.pick(x).shape == (6, 4)
+    assert torch.equal(full.lay_out(full.pick(x)), x)
 
 
 def test_position_encoding_against_the_formula():

@@ -31,10 +31,10 @@ def complaint(raw, folder):
     with pytest.raises(DataError) as caught:
         load_split(path)
     message = str(caught.value)
-    assert message.startswith('a.pkl: ')
+    assert message.startswith(('a.pkl: ', 'a.pkl, '))
     assert message.isprintable()
     assert len(message) < 400
-    return message.removeprefix('a.pkl: ')
+    return message.removeprefix('a.pkl: ').removeprefix('a.pkl, ')
 
 
 PLAIN = [
@@ -210,12 +210,65 @@ def test_forged_files_end_in_a_clear_error(tmp_path, case):
     assert complaint(raw, tmp_path).startswith(line)
 
 
+def shared_tuple(opcode, depth=40):
+    """A tuple of two, each the tuple before: 2 ** depth leaves in a few hundred bytes."""
+    return b'Vx\nq\0' + b''.join(b'h%ch%c\x86q%c' % (k, k, k + 1) for k in range(depth)) + opcode
+
+
+def content_with(**fields):
+    """A small file whose training split has other fields, as a pickle."""
+    content = make_standin(**TINY)
+    content['train'] |= fields
+    return pickle.dumps(content, 4)
+
+
+def greedy_files():
+    """Small files that ask for much: {what: (bytes, the beginning of the line)}."""
+    n, text = 20_000, 'x' * 9_000
+    once = np.zeros((1, 50, 200_000), 'i1')
+    twice = {'vision': once, 'text': once, 'audio': once, 'labels': np.zeros(1), 'id': ['a']}
+    cells = np.zeros(3, 'U99999')
+    many = dict(
+        vision=np.zeros((n, 50, 1), 'i1'), text=np.zeros((n, 50, 1), 'i1'),
+        audio=np.zeros((n, 50, 1), 'i1'), labels=np.zeros(n, 'f4'),
+    )  # fmt: skip
+    few = {name: array[:2] for name, array in many.items()} | {'id': ['a', 'b']}
+    return {
+        'a name of 2 ** 40 parts': (
+            b'\x80\x04(Vx\n' + shared_tuple(b'Vx\n\x93.'), 'it is damaged near byte'
+        ),
+        'the same arrays again and again': (
+            pickle.dumps(dict.fromkeys(('train', 'valid', 'test'), twice), 4),
+            'the same arrays are used again and again',
+        ),
+        'one long text for everyone': (
+            pickle.dumps({'train': many | {'id': [text] * n}, 'valid': few, 'test': few}, 4),
+            "split 'train', field 'id': expected short texts, found 16,",
+        ),
+        'one array of texts for everyone': (
+            pickle.dumps({'train': many | {'id': [cells] * n}, 'valid': few, 'test': few}, 4),
+            "split 'train', field 'id': expected strings, found an array of <U99999 (3,)",
+        ),
+        'ids of nobody': (
+            content_with(id=np.zeros(5_000_000, 'S2')),
+            "split 'train', field 'id': expected 6 strings, found an array of |S2",
+        ),
+        'labels of nobody': (
+            content_with(labels=np.zeros(20_000_000, 'i1')),
+            "split 'train', field 'vision': expected shape (20000000, 50, 35)",
+        ),
+        'keys of a thousand digits': (
+            b'\x80\x02I' + b'9' * 990 + b'\nq\0' + b'}h\0Ns' * 1000 + b'.', 'it is damaged',
+        ),
+    }  # fmt: skip
+
+
 def test_time_and_memory_stay_bounded(tmp_path):
     """Every forged file, and 50 MB of instructions, within a process that may not grow."""
     resource = pytest.importorskip('resource', reason='needs POSIX limits')
     floods = [b'\x80\x02' + instruction * 50_000_000 for instruction in (b']', b'}')]
     paths = []
-    for raw in [*(raw for raw, _ in FORGED.values()), *floods]:
+    for raw in [*(raw for raw, _ in (FORGED | greedy_files()).values()), *floods]:
         paths.append(tmp_path / f'{len(paths)}.pkl')
         paths[-1].write_bytes(raw)
     code = (
@@ -236,6 +289,25 @@ def test_time_and_memory_stay_bounded(tmp_path):
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < 400  # MB
+
+
+def test_files_that_ask_for_much_end_in_a_clear_error(tmp_path):
+    for what, (raw, line) in greedy_files().items():
+        message = complaint(raw, tmp_path)
+        assert message.startswith(line), what
+
+
+@pytest.mark.parametrize('name', ['n\nl\x1b[2J.pkl', '情感.pkl', 'a' * 300])
+def test_odd_file_names_stay_on_one_line(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises((FileNotFoundError, DataError)) as caught:
+        load_split(path)
+    assert str(caught.value).isprintable()
+    if len(name) < 100:
+        path.write_bytes(b'no pickle')
+        with pytest.raises(DataError) as caught:
+            load_split(path)
+        assert str(caught.value).isprintable()
 
 
 def test_numpy_itself_is_left_as_it_was(tmp_path):

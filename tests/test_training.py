@@ -17,9 +17,11 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import msa_utils
+from msa_lab.loading import ResidentLoader
 from msa_lab.logs import read_graph, read_scalars
 from msa_utils import (
     METRICS,
+    MOSIDataset,
     MultimodalSentimentAnalysisModel,
     RunWriter,
     best_epoch,
@@ -242,6 +244,48 @@ def test_set_seed_seeds_every_generator(monkeypatch):
         draws.append((random.random(), np.random.rand(), torch.rand(1).item()))
     assert draws[0] == draws[1]
     assert set(seen) == {7}
+
+
+def test_a_loader_that_stays_on_the_device_gives_the_same_batches(small_file, device):
+    """Two epochs: same utterances, same order, same random numbers left behind."""
+    batches, drawn = [], []
+    for resident in (False, True):
+        loader = make_loader(small_file, 'train')
+        loader = ResidentLoader(loader, device) if resident else loader
+        torch.manual_seed(3)
+        batches.append([[x.cpu() for x in batch] for _ in range(2) for batch in loader])
+        drawn.append(torch.rand(1).item())
+        assert len(loader) == 7
+    assert drawn[0] == drawn[1]
+    for first, second in zip(*batches, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_resident_loader_converts_every_utterance_once(small_file, monkeypatch):
+    converted = []
+    original = MOSIDataset.__getitem__
+    monkeypatch.setattr(
+        MOSIDataset, '__getitem__', lambda self, i: converted.append(i) or original(self, i)
+    )
+    loader = ResidentLoader(make_loader(small_file, 'train'), 'cpu')
+    assert sum(len(batch[3]) for _ in range(3) for batch in loader) == 3 * 97
+    assert sorted(converted) == list(range(97))
+
+
+def test_the_same_seed_gives_the_same_training_on_any_device(small_file, device, workdir):
+    histories = []
+    for _ in range(2):
+        msa_utils.set_seed(42)
+        model = msa_utils.AblationModel().to(device)
+        loaders = [ResidentLoader(make_loader(small_file, s), device) for s in ('train', 'valid')]
+        optimizer = torch.optim.Adam(model.parameters())
+        scheduler = CosineAnnealingLR(optimizer, 14)
+        histories.append(
+            msa_utils.train_model(
+                model, *loaders, nn.MSELoss(), optimizer, scheduler, device, 2, quiet=True
+            )
+        )
+    assert histories[0] == histories[1]
 
 
 def test_zero_epochs_are_refused(small_file, workdir):
