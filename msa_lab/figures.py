@@ -156,7 +156,7 @@ def curves(scalars, best_epoch=None, floor=None, title=''):
     axes[2].plot(*scalars['train', 'lr'], color='black', **style)
     for ax, name in zip(axes, ('loss (MSE)', 'validation Corr', 'learning rate'), strict=True):
         ax.set(xlabel='epoch', ylabel=name)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         if best_epoch is not None:
             ax.axvline(best_epoch, color='#999999', linestyle=':', label='saved epoch')
     if floor is not None:
