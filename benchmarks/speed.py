@@ -1,0 +1,292 @@
+"""How fast the lab is beside a naive completion of its contract (`naive.py`), as ratios.
+
+`python -m benchmarks.speed` takes turns between the two, each sample in a process of its own, and
+writes the section "Speed" of RESULTS.md. Machines are shared and noisy: only the ratios of one run
+count.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import msa_utils
+from benchmarks.naive import (
+    NaiveDataset,
+    NaiveModel,
+    naive_epoch,
+    naive_evaluate,
+    naive_loaders,
+    naive_study,
+)
+from msa_lab.data import SPLITS
+from msa_lab.loading import ResidentLoader
+from msa_lab.standin import make_standin, write_standin
+from msa_lab.study import Experiment, run_study
+
+RESULTS = Path(__file__).with_name('RESULTS.md')
+STEPS_ON_GPU = 300
+STUDY = {  # what a naive completion and the lab train: settings of the model, and its loss
+    'baseline': ({}, nn.MSELoss()),
+    'no LayerNorm': (dict(layer_norm=False), nn.MSELoss()),
+    'text': (dict(modalities=('text',)), nn.MSELoss()),
+    'text + audio': (dict(modalities=('text', 'audio')), nn.MSELoss()),
+    'MAE loss': ({}, nn.L1Loss()),
+    'Huber loss': ({}, nn.HuberLoss()),
+}
+SEEDS = (42, 43)
+
+
+def load(side, folder, epochs):
+    """All three splits of a file of the real one's size: float64, 360 MB."""
+    path = folder / 'real_size.pkl'
+    yield
+    kept = [
+        (NaiveDataset if side == 'naive' else msa_utils.MOSIDataset)(path, split)
+        for split in SPLITS
+    ]
+    assert sum(map(len, kept)) == 2199
+
+
+def load_bare(side, folder, epochs):
+    """The same, against `pickle.load` alone, three times, keeping nothing."""
+    if side == 'lab':
+        yield from load(side, folder, epochs)
+        return
+    yield
+    for _ in SPLITS:
+        with (folder / 'real_size.pkl').open('rb') as file:
+            pickle.load(file)
+
+
+def train(side, folder, epochs):
+    """One epoch of training, one process, one thread; the second one that it trains."""
+    torch.set_num_threads(1)
+    path = folder / 'standin.pkl'
+    model = NaiveModel() if side == 'naive' else msa_utils.AblationModel()
+    loader = (
+        naive_loaders(path)['train'] if side == 'naive' else msa_utils.make_loader(path, 'train')
+    )
+    if side == 'lab':
+        loader = ResidentLoader(loader, 'cpu')
+    optimizer = torch.optim.Adam(model.parameters())
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20 * len(loader))
+    if side == 'naive':
+        epoch = partial(naive_epoch, model, loader, nn.MSELoss(), optimizer, 'cpu', scheduler)
+    else:
+        epoch = partial(
+            msa_utils.train_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, 'cpu'
+        )
+    epoch()
+    yield
+    epoch()
+
+
+def evaluate(side, folder, epochs):
+    """Loss and metrics of the test split, one process, one thread; the second time."""
+    torch.set_num_threads(1)
+    path = folder / 'standin.pkl'
+    if side == 'naive':
+        run = partial(naive_evaluate, NaiveModel(), naive_loaders(path)['test'], nn.MSELoss())
+    else:
+        model = msa_utils.AblationModel()
+        loader = ResidentLoader(msa_utils.make_loader(path, 'test'), 'cpu')
+        run = partial(msa_utils.evaluate, model, loader, nn.MSELoss(), 'cpu')
+    run()
+    yield
+    run()
+
+
+def study(side, folder, epochs):
+    """6 experiments x 2 seeds: one after the other with all threads, against `run_study`."""
+    path = folder / 'standin.pkl'
+    yield
+    if side == 'naive':
+        builds = {name: (partial(NaiveModel, **kw), loss) for name, (kw, loss) in STUDY.items()}
+        naive_study(builds, SEEDS, naive_loaders(path), epochs)
+        return
+    experiments = [
+        Experiment(name, partial(msa_utils.AblationModel, **kw), loss)
+        for name, (kw, loss) in STUDY.items()
+    ]
+    with tempfile.TemporaryDirectory(dir=folder) as runs:
+        table = run_study(
+            experiments, data=path, train=partial(msa_utils.fit, quiet=True),
+            evaluate=msa_utils.score_test_split, seeds=SEEDS, epochs=epochs, runs_dir=runs,
+        )  # fmt: skip
+    assert (table['error'] == '').all()
+
+
+def gpu_steps(side, folder, epochs):
+    """Training steps on the GPU: the naive loop, and batches that stay there, read once."""
+    device, path = torch.device('cuda:0'), folder / 'standin.pkl'
+    model = (NaiveModel() if side == 'naive' else msa_utils.AblationModel()).to(device)
+    loader = (
+        naive_loaders(path)['train'] if side == 'naive' else msa_utils.make_loader(path, 'train')
+    )
+    optimizer = torch.optim.Adam(model.parameters(), fused=side == 'lab')
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 10_000)
+    if side == 'naive':
+        epoch = partial(naive_epoch, model, loader, nn.MSELoss(), optimizer, device, scheduler)
+    else:
+        loader = ResidentLoader(loader, device)
+        epoch = partial(
+            msa_utils.train_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, device
+        )
+    epoch()
+    torch.cuda.synchronize()
+    yield
+    for _ in range(3):
+        epoch()
+    torch.cuda.synchronize()
+
+
+MEASURES = {
+    'loading': (load, 'all three splits of a 360 MB file, a data set each'),
+    'loading, bare': (load_bare, 'the same, against three `pickle.load` that keep nothing'),
+    'epoch': (train, 'one epoch of training, one thread'),
+    'evaluation': (evaluate, 'evaluation of the test split, one thread'),
+    'study': (study, '6 experiments x 2 seeds, all cores'),
+    'GPU': (gpu_steps, 'three epochs of training on a GPU'),
+}
+
+
+def child(measure, side, folder, epochs):
+    """One sample, printed as JSON: seconds and added peak memory (MB) of what is measured."""
+    running = MEASURES[measure][0](side, Path(folder), epochs)
+    next(running)
+    before, start = _peak_memory(), time.perf_counter()
+    next(running, None)
+    seconds = time.perf_counter() - start
+    print(json.dumps({'seconds': seconds, 'mb': _peak_memory() - before}))
+
+
+def _peak_memory():
+    """The largest resident size of this process or of one of its workers so far, in MB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    unit = 1e6 if sys.platform == 'darwin' else 1e3
+    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(user).ru_maxrss for user in users) / unit
+
+
+def sample(measure, side, folder, epochs):
+    """Run one child."""
+    run = subprocess.run(
+        [sys.executable, '-m', 'benchmarks.speed', '--child', measure, side, str(folder),
+         '--epochs', str(epochs)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if run.returncode:
+        raise RuntimeError(f'{measure}, {side}: {run.stderr[-2000:]}')
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def compare(measure, folder, repeats, epochs):
+    """Samples in turns; a row of the table: medians, and the median of the paired ratios."""
+    pairs = [
+        {side: sample(measure, side, folder, epochs) for side in ('naive', 'lab')}
+        for _ in range(repeats)
+    ]
+    seconds = {side: [pair[side]['seconds'] for pair in pairs] for side in ('naive', 'lab')}
+    ratios = [a / b for a, b in zip(seconds['naive'], seconds['lab'], strict=True)]
+    memory = {side: statistics.median(p[side]['mb'] for p in pairs) for side in ('naive', 'lab')}
+    low, high = min(ratios), max(ratios)
+    shown = ' | '.join(f'{statistics.median(seconds[s]):.3g} s' for s in ('naive', 'lab'))
+    share = f'{memory["lab"] / memory["naive"]:.2f}' if memory['naive'] > 20 else '-'
+    mb = ' | '.join(f'{memory[s]:.0f} MB' for s in ('naive', 'lab'))
+    return (
+        f'| {MEASURES[measure][1]} | {shown} | **{statistics.median(ratios):.2f}** '
+        f'({low:.2f} to {high:.2f}) | {mb} | {share} |'
+    )
+
+
+def forward_difference(folder):
+    """The largest difference of `AblationModel`'s scores from the naive model's, same weights."""
+    naive, ours = NaiveModel(), msa_utils.AblationModel()
+    ours.load_state_dict(naive.state_dict())
+    with torch.no_grad():
+        return max(
+            (naive(*features) - ours(*features)).abs().max().item()
+            for *features, _ in naive_loaders(folder / 'standin.pkl')['test']
+        )
+
+
+def machine():
+    """The machine in general terms."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
+    return (
+        f'{os.cpu_count()} cores ({platform.machine()}), {gpu}; Python '
+        f'{platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}'
+    )
+
+
+def main():
+    """Measure everything and write the section."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--epochs', type=int, default=4, help='of each training of the study')
+    parser.add_argument('--only', nargs='*', choices=MEASURES, default=list(MEASURES))
+    parser.add_argument('--child', nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(*args.child, args.epochs)
+        return
+    folder = Path(tempfile.mkdtemp(prefix='speed-'))
+    try:
+        write_standin(folder / 'standin.pkl')
+        content = make_standin()
+        for fields in content.values():
+            for name in ('vision', 'text', 'audio', 'labels'):
+                fields[name] = fields[name].astype(np.float64)
+        with (folder / 'real_size.pkl').open('wb') as file:
+            pickle.dump(content, file, protocol=4)
+        del content
+        rows = []
+        for measure in args.only:
+            if measure == 'GPU' and not torch.cuda.is_available():
+                rows.append(f'| {MEASURES[measure][1]} | not measured | not measured | | | | |')
+            else:
+                rows.append(compare(measure, folder, args.repeats, args.epochs))
+            print(rows[-1], flush=True)
+        difference = forward_difference(folder)
+    finally:
+        shutil.rmtree(folder)
+    _write(rows, difference, args)
+
+
+def _write(rows, difference, args):
+    """Put the table in the place of the older one."""
+    text = '\n'.join([
+        f'Machine: {machine()}. Medians of {args.repeats}; the study trains {args.epochs} epochs.',
+        '',
+        '| what | naive | the lab | naive / lab (range) | memory, naive | memory, lab | share |',
+        '| --- | --- | --- | --- | --- | --- | --- |', *rows, '',
+        f'With the same weights the scores of `AblationModel` differ from the naive model\'s by at '
+        f'most {difference:.1e}.',
+    ])  # fmt: skip
+    print(text)
+    begin, end = '<!-- speed -->\n', '<!-- end of speed -->'
+    page = RESULTS.read_text(encoding='utf-8')
+    page = re.sub(f'{begin}.*{end}', lambda _: f'{begin}\n{text}\n\n{end}', page, flags=re.DOTALL)
+    RESULTS.write_text(page, encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
