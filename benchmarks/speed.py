@@ -187,14 +187,13 @@ def child(measure, side, folder, epochs):
 
 
 def _peak_memory():
-    """The largest resident size of this process or of one of its workers so far, in MB."""
+    """The largest resident size of this process so far, in MB."""
     try:
         import resource
     except ImportError:  # Windows
         return 0.0
     unit = 1e6 if sys.platform == 'darwin' else 1e3
-    users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(user).ru_maxrss for user in users) / unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def sample(measure, side, folder, epochs):
@@ -220,8 +219,11 @@ def compare(measure, folder, repeats, epochs):
     memory = {side: statistics.median(p[side]['mb'] for p in pairs) for side in ('naive', 'lab')}
     low, high = min(ratios), max(ratios)
     shown = ' | '.join(f'{statistics.median(seconds[s]):.3g} s' for s in ('naive', 'lab'))
-    share = f'{memory["lab"] / memory["naive"]:.2f}' if memory['naive'] > 20 else '-'
-    mb = ' | '.join(f'{memory[s]:.0f} MB' for s in ('naive', 'lab'))
+    if measure not in ('loading', 'loading, bare'):  # training adds little, workers are not seen
+        mb, share = '- | -', '-'
+    else:
+        mb = ' | '.join(f'{memory[s]:.0f} MB' for s in ('naive', 'lab'))
+        share = f'{memory["lab"] / memory["naive"]:.2f}'
     return (
         f'| {MEASURES[measure][1]} | {shown} | **{statistics.median(ratios):.2f}** '
         f'({low:.2f} to {high:.2f}) | {mb} | {share} |'
