@@ -62,9 +62,11 @@ class RecurrentEncoder(nn.LSTM):
     """
 
     def forward(self, sequence, padding):
+        if sequence.is_cuda:
+            return super().forward(sequence)[0]
         begin, order = padding.sum(1).sort()  # the longest utterances begin first
-        spared = begin * torch.arange(len(begin) - 1, -1, -1, device=begin.device)
-        if sequence.is_cuda or not spared.any():
+        spared = begin * torch.arange(len(begin) - 1, -1, -1)
+        if not spared.any():
             return super().forward(sequence)[0]
         first = int(spared.argmax())  # so many do not wait, and number `first` is still padded
         start = int(begin[first])

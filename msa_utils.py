@@ -22,9 +22,9 @@ from tqdm import tqdm
 from msa_ablations import *  # noqa: F403 (section 7 of the notebook)
 from msa_improved import *  # noqa: F403 (sections 8 and 9)
 from msa_lab.data import feature_dims, load_split
-from msa_lab.files import read_weights, write_weights
 from msa_lab.inspection import command_line
 from msa_lab.loading import ResidentLoader
+from msa_lab.weights import read_weights, write_weights
 
 # One-layer LSTMs with dropout=0.1: it does nothing, as PyTorch warns; section 3 explains it.
 warnings.filterwarnings('ignore', message='dropout option adds dropout after all but last')

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from grading import sandbox
 from grading.feedback import render
 from grading.release import ASSIGNMENT, NOTEBOOK, ROOT, make_course, tasks
+from msa_lab.files import replacing
 from msa_lab.standin import write_standin
 
 FRESH = """import sys
@@ -83,9 +84,8 @@ def grade_submission(student, submissions, out, shared, limits, fresh=False):
                    'seconds': None}  # fmt: skip
     others = sorted(p.name for p in (submissions / student).glob('*') if p.name != NOTEBOOK)
     row |= {'student': student, 'key': key, 'beside': others}
-    beside = kept.with_name(kept.name + '.tmp')
-    beside.write_text(json.dumps(row, ensure_ascii=False), encoding='utf-8')
-    os.replace(beside, kept)
+    with replacing(kept) as file:
+        file.write(json.dumps(row, ensure_ascii=False).encode())
     return row
 
 
@@ -146,10 +146,9 @@ def write_written(path, rows, written):
 
 
 def write_csv(frame, path):
-    """Beside it first, then renamed; with a mark so that spreadsheets read the Chinese."""
-    beside = path.with_name(path.name + '.tmp')
-    frame.to_csv(beside, index=False, encoding='utf-8-sig')
-    os.replace(beside, path)
+    """Whole or not at all; with a mark so that spreadsheets read the Chinese."""
+    with replacing(path) as file:
+        file.write(frame.to_csv(index=False).encode('utf-8-sig'))
 
 
 def grade_all(submissions, out=ROOT / 'build' / 'grades', limits=None, fresh=False, n_jobs=None):

@@ -188,7 +188,7 @@ def find(fields, name):
 def check_structure(content, name, size):
     """Raise DataError unless the splits, their fields and shapes are what the lab needs.
 
-    Looks at names, shapes, dtypes and labels, before any feature is read. `size` is the file's, in
+    Looks at names, shapes and dtypes alone, before any array is read. `size` is the file's, in
     bytes: it cannot hold more cells than that, so memory is bounded too.
     """
     if not isinstance(content, dict):
@@ -218,8 +218,7 @@ def _check_fields(fields, where):
     if missing := [key for key in (*MODALITIES, 'labels', 'id') if find(fields, key) is None]:
         found = some(fields) or 'nothing'
         raise DataError(f'{where}: no field {", ".join(map(repr, missing))}; found {found}')
-    labels = find(fields, 'labels')
-    count, shapes = _count(labels, f"{where}, field 'labels'"), {}
+    count, shapes = _count(find(fields, 'labels'), f"{where}, field 'labels'"), {}
     for modality in MODALITIES:
         field = f'{where}, field {modality!r}'
         shapes[modality] = shape = _floats(fields[modality], field).shape
@@ -241,16 +240,15 @@ def _check_fields(fields, where):
                 f'{where}, field {modality!r}: expected shape ({count}, {STEPS}, '
                 f'{shape[2]}), found {_shape(shape)}'
             )
-    _read_labels(labels, f"{where}, field 'labels'")
     return shapes
 
 
 def _read_split(fields, where):
     """One split of a pickle whose structure has been checked."""
+    labels = _read_labels(find(fields, 'labels'), f"{where}, field 'labels'")
     features, repaired = {}, {}
     for modality in MODALITIES:
         features[modality], repaired[modality] = fields[modality].read_float32()
-    labels = _read_labels(find(fields, 'labels'), f"{where}, field 'labels'")
     raw_text = ()
     if 'raw_text' in fields:
         raw_text = _strings(fields['raw_text'], len(labels), f"{where}, field 'raw_text'")

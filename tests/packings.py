@@ -48,14 +48,18 @@ def mult(**settings):
     return content
 
 
-def mult_noalign(**settings):
-    """`mosi_data_noalign.pkl`: text 50 steps, audio 375, vision 500, padded at the front."""
-    content = mult(**settings)
+def unaligned(content, pad):
+    """Audio and vision of 375 and 500 steps; `pad(n)` is how n steps of padding go to the sides."""
     for fields in content.values():
         for name, steps in (('audio', 375), ('vision', 500)):
-            pad = steps - fields[name].shape[1]
-            fields[name] = np.pad(fields[name], ((0, 0), (pad, 0), (0, 0)))
+            sides = pad(steps - fields[name].shape[1])
+            fields[name] = np.pad(fields[name], ((0, 0), sides, (0, 0)))
     return content
+
+
+def mult_noalign(**settings):
+    """`mosi_data_noalign.pkl`: text 50 steps, audio 375, vision 500, padded at the front."""
+    return unaligned(mult(**settings), lambda n: (n, 0))
 
 
 def mmsa(**settings):
@@ -85,12 +89,10 @@ def mmsa(**settings):
 
 def mmsa_unaligned(**settings):
     """`unaligned_50.pkl`: audio 375 and vision 500 steps, with the true lengths beside them."""
-    content = mmsa(**settings)
+    content = unaligned(mmsa(**settings), lambda n: (0, n))
     for fields in content.values():
-        for name, steps in (('audio', 375), ('vision', 500)):
-            pad = steps - fields[name].shape[1]
-            fields[name] = np.pad(fields[name], ((0, 0), (0, pad), (0, 0)))
-            fields[f'{name}_lengths'] = [steps] * len(fields[name])
+        for name in ('audio', 'vision'):
+            fields[f'{name}_lengths'] = [fields[name].shape[1]] * len(fields[name])
     return content
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from msa_lab.data import DataError
-from tests import fuzz
+from tests import fuzz, mutants
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,25 +30,25 @@ def test_mutants_end_as_valid_data_or_in_a_clear_error():
 
 def test_every_hostile_value_of_every_field_ends_in_the_same_way():
     """What the random mutants may miss: each snippet where it is looked at."""
-    files = fuzz.hostile_fields()
+    files = mutants.hostile_fields()
     verdicts = list(fuzz.judge_all(files.items()))
     assert [(name, said) for name, verdict, said in verdicts if verdict == 'bad'] == []
     assert len(verdicts) == len(files) >= 200
     refused = [name for name, _, said in verdicts if 'nothing was executed' in said]
-    assert len(refused) >= 5 * len(fuzz.PAYLOADS)
+    assert len(refused) >= 5 * len(mutants.PAYLOADS)
 
 
 def test_what_is_mutated_is_valid():
     """An error is due to the mutation."""
-    verdicts = [verdict for _, verdict, _ in fuzz.judge_all(fuzz.bases().items())]
-    assert verdicts == ['valid'] * len(fuzz.bases())
+    verdicts = [verdict for _, verdict, _ in fuzz.judge_all(mutants.bases().items())]
+    assert verdicts == ['valid'] * len(mutants.bases())
 
 
 def test_a_mutant_depends_on_its_number_alone():
     """In another process, with other hashes and without the mutants before it, it is the same."""
-    ours = [hashlib.sha256(fuzz.mutant(number)).hexdigest() for number in (0, 7, 31)]
+    ours = [hashlib.sha256(mutants.mutant(number)).hexdigest() for number in (0, 7, 31)]
     code = (
-        'import hashlib; from tests.fuzz import mutant\n'
+        'import hashlib; from tests.mutants import mutant\n'
         'for number in (31, 7, 0): print(hashlib.sha256(mutant(number)).hexdigest())'
     )
     result = subprocess.run(
@@ -80,7 +80,7 @@ def careless(path):
 
 def test_every_payload_is_alive_and_the_harness_sees_it_run():
     """pickle.load executes each of them, the lab's reader none."""
-    payloads = [(name, raw + b'.') for name, raw in fuzz.PAYLOADS.items()]
+    payloads = [(name, raw + b'.') for name, raw in mutants.PAYLOADS.items()]
     for name, verdict, said in fuzz.judge_all(payloads, 'tests.test_fuzz:careless'):
         assert (verdict, said[:8]) == ('bad', 'executed'), name
     for name, verdict, said in fuzz.judge_all(payloads):
@@ -179,7 +179,7 @@ def test_the_harness_notices(reader, expected):
     if reader in (crashing, hungry, starving) and sys.platform != 'linux':
         pytest.skip('signals and memory are watched on Linux')
     limit = 0.5 if 'hanging' in reader.__name__ else 10
-    files = [('a valid file', fuzz.bases()['protocol 4'])]
+    files = [('a valid file', mutants.bases()['protocol 4'])]
     ((_, verdict, said),) = fuzz.judge_all(files, f'tests.test_fuzz:{reader.__name__}', limit)
     assert verdict == 'bad'
     assert expected in said

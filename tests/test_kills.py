@@ -1,6 +1,7 @@
 """Nothing is lost: real `kill -9` at random moments, and writes that a full disk cuts short."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import torch
 from torch import nn
 
 from msa_lab.data import load_split
-from msa_lab.files import STALE_SECONDS, read_weights, replacing
+from msa_lab.files import STALE_SECONDS, replacing
 from msa_lab.standin import STANDIN_PATH, ensure_data, write_standin
+from msa_lab.weights import read_weights
 from msa_utils import save_checkpoint
 from tests.packings import TINY
 
@@ -31,11 +33,12 @@ def test_what_a_kill_leaves_is_whole(workdir, victim):
         capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert json.loads(run.stdout.splitlines()[-1])['kills'] >= 0.6 * KILLS[victim]
+    assert json.loads(run.stdout.splitlines()[-1])['kills'] >= 0.7 * KILLS[victim]
 
 
 def test_there_are_enough_kills():
-    assert sum(KILLS.values()) >= 30
+    """That hit, in the worst case that the test above lets pass."""
+    assert sum(math.ceil(0.7 * count) for count in KILLS.values()) >= 30
 
 
 @pytest.fixture
