@@ -100,13 +100,24 @@ def train(side, folder, epochs, device='cpu'):
         epoch = partial(
             msa_utils.train_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, device
         )
+    wait = torch.cuda.synchronize if gpu else lambda: None
     epoch()
-    if gpu:
-        torch.cuda.synchronize()
+    wait()
     yield
     epoch()
+    wait()
+    yield
     if gpu:
+        yield {'steps': len(loader), 'kernels': kernel_seconds(epoch)}
+
+
+def kernel_seconds(run):
+    """How long the GPU's kernels take in `run()`, seconds, one after the other."""
+    activities = [torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        run()
         torch.cuda.synchronize()
+    return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
 
 
 def evaluate(side, folder, epochs):
@@ -155,13 +166,20 @@ MEASURES = {
 
 
 def child(measure, side, folder, epochs):
-    """One sample, printed as JSON: seconds and added peak memory (MB) of what is measured."""
+    """One sample, printed as JSON: seconds and added peak memory (MB) of what is measured.
+
+    A measure is a generator: what it does between its first two `yield` is measured, and what it
+    yields then is added.
+    """
     running = MEASURES[measure][0](side, Path(folder), epochs)
     next(running)
     before, start = _peak_memory(), time.perf_counter()
     next(running, None)
     seconds = time.perf_counter() - start
-    print(json.dumps({'seconds': seconds, 'mb': _peak_memory() - before}))
+    result = {'seconds': seconds, 'mb': _peak_memory() - before}
+    for more in running:
+        result |= more
+    print(json.dumps(result))
 
 
 def _peak_memory():
@@ -192,20 +210,28 @@ def compare(measure, folder, repeats, epochs):
         {side: sample(measure, side, folder, epochs) for side in ('naive', 'lab')}
         for _ in range(repeats)
     ]
-    seconds = {side: [pair[side]['seconds'] for pair in pairs] for side in ('naive', 'lab')}
-    ratios = [a / b for a, b in zip(seconds['naive'], seconds['lab'], strict=True)]
-    memory = {side: statistics.median(p[side]['mb'] for p in pairs) for side in ('naive', 'lab')}
+    middle = {
+        side: {key: statistics.median(pair[side][key] for pair in pairs) for key in pairs[0][side]}
+        for side in ('naive', 'lab')
+    }
+    ratios = [pair['naive']['seconds'] / pair['lab']['seconds'] for pair in pairs]
     low, high = min(ratios), max(ratios)
-    shown = ' | '.join(f'{statistics.median(seconds[s]):.3g} s' for s in ('naive', 'lab'))
+    shown = ' | '.join(_speed(**middle[side]) for side in ('naive', 'lab'))
     if measure not in ('loading', 'loading, bare'):  # training adds little, workers are not seen
         mb, share = '- | -', '-'
     else:
-        mb = ' | '.join(f'{memory[s]:.0f} MB' for s in ('naive', 'lab'))
-        share = f'{memory["lab"] / memory["naive"]:.2f}'
+        mb = ' | '.join(f'{middle[side]["mb"]:.0f} MB' for side in ('naive', 'lab'))
+        share = f'{middle["lab"]["mb"] / middle["naive"]["mb"]:.2f}'
     return (
         f'| {MEASURES[measure][1]} | {shown} | **{statistics.median(ratios):.2f}** '
         f'({low:.2f} to {high:.2f}) | {mb} | {share} |'
     )
+
+
+def _speed(seconds, mb, steps=None, kernels=None):
+    """A cell of the table; on a GPU with the share of the time that its kernels take."""
+    gpu = f' ({steps / seconds:.0f} steps/s, {kernels / seconds:.0%} in kernels)' if steps else ''
+    return f'{seconds:.3g} s{gpu}'
 
 
 def forward_difference(folder):
