@@ -66,8 +66,10 @@ def _describe_definition(thing, seen):
         return [_name(thing)]
     seen.add(thing)
     if isinstance(thing, type):
-        names = [n for n in vars(thing) if not n.startswith('__') or callable(vars(thing)[n])]
-        members = [(name, vars(thing)[name]) for name in names]
+        members = [
+            (name, member) for name, member in vars(thing).items()
+            if not name.startswith('__') or (callable(member) and 'annotate' not in name)
+        ]  # fmt: skip
         return ['class', thing.__name__, *_describe((thing.__bases__, members), seen)]
     cells = [cell.cell_contents for cell in thing.__closure__ or ()]
     defaults = (thing.__defaults__, thing.__kwdefaults__)

@@ -42,8 +42,11 @@ def printed(notebook):
 
 
 def pictures(notebook):
-    outputs = [output for cell in code_cells(notebook) for output in cell.outputs]
-    return [o for o in outputs if {'image/png', 'image/jpeg'} & set(o.get('data', {}))]
+    """The cells that show a picture, once for each."""
+    shown = [
+        (cell, set(out.get('data', {}))) for cell in code_cells(notebook) for out in cell.outputs
+    ]
+    return [cell for cell, types in shown if types & {'image/png', 'image/jpeg'}]
 
 
 def assert_clean(notebook):

@@ -1,0 +1,139 @@
+"""The lab in the browser that a student uses: JupyterLab, TensorBoard, the HTML page.
+
+`pytest -k 'not browser'` leaves these out.
+"""
+
+import shutil
+import zipfile
+
+import nbformat
+import pytest
+
+from grading.release import NOTEBOOK, ROOT, release
+from msa_lab.page import OfflineHTMLExporter
+from msa_utils import RunWriter, main
+from tests.test_notebook import N_FIGURES, assert_clean, code_cells, pictures
+
+pytest.importorskip('playwright', reason='needs Playwright: requirements-dev.txt has it')
+
+from playwright.sync_api import expect
+
+from images.browser import (
+    LabNotebook,
+    browser,
+    chromium,
+    jupyterlab,
+    offline_page,
+    tensorboard,
+)
+
+pytestmark = pytest.mark.skipif(not chromium(), reason='needs Chromium (apt install chromium)')
+
+
+@pytest.fixture(scope='module')
+def running():
+    with browser() as started:
+        yield started
+
+
+def test_run_all_in_jupyterlab_ends_with_every_figure_on_the_screen(running, tmp_path):
+    """Profile `smoke`, in a fresh copy of the complete edition."""
+    for name in ('msa_lab', 'images'):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / NOTEBOOK, tmp_path)
+    with (
+        jupyterlab(tmp_path, MSA_PROFILE='smoke', MSA_DATA='') as address,
+        offline_page(running) as page,
+    ):
+        lab = LabNotebook(page, address, NOTEBOOK)
+        lab.run_all(seconds=300)
+        lab.save()
+        notebook = nbformat.read(tmp_path / NOTEBOOK, as_version=4)
+        assert_clean(notebook)
+        assert 'profile: smoke' in str(notebook)
+        for cell in pictures(notebook):
+            picture = lab.show(cell.id).locator('.jp-OutputArea img')
+            picture.scroll_into_view_if_needed()
+            assert picture.evaluate('img => img.complete && img.naturalWidth') > 300
+            assert picture.bounding_box()['width'] > 300
+        for cell in ('run-baseline', 'study-run', 'q3-run'):
+            text = lab.show(cell).locator('.jp-OutputArea').inner_text()
+            assert text.count('100%') == 1, (cell, text)
+        assert page.locator('.jp-Notebook [data-mime-type*="error"]').count() == 0
+
+
+def test_the_fill_in_edition_stops_at_its_first_todo_with_the_hint(running, tmp_path):
+    with zipfile.ZipFile(release(tmp_path / 'student')) as packed:
+        packed.extractall(tmp_path / 'home')
+    home = tmp_path / 'home' / 'student'
+    with (
+        jupyterlab(home, MSA_PROFILE='smoke', MSA_DATA='') as address,
+        offline_page(running) as page,
+    ):
+        lab = LabNotebook(page, address, NOTEBOOK)
+        lab.run_all(seconds=120)
+        lab.save()
+        cells = code_cells(nbformat.read(home / NOTEBOOK, as_version=4))
+        failed = [c for c in cells if any(o.output_type == 'error' for o in c.outputs)]
+        (stop,) = failed
+        after = cells[cells.index(stop) + 1 :]
+        assert all(cell.execution_count is None for cell in after)
+        assert 'NotImplementedError: TODO 1 还没有完成' in lab.show(stop.id).inner_text()
+        todo = cells[cells.index(stop) - 1]  # the cell above holds the hint
+        assert '# TODO 1：' in lab.show(todo.id).locator('.cm-content').inner_text()
+
+
+def test_tensorboard_has_both_losses_in_one_chart_and_the_model_graph(
+    running, small_file, batch, workdir
+):
+    """Three epochs of the baseline, found among other runs by the filter that the lab names."""
+    for name in ('baseline-1', 'study/baseline-seed42'):
+        model, _, _ = main(small_file, epochs=3, limit=33, log_dir=f'runs/{name}')
+    with RunWriter('runs/baseline-1') as writer:
+        writer.add_graph(model.cpu(), batch)
+    with tensorboard('runs', workdir) as address, offline_page(running) as page:
+        page.goto(f'{address}/#timeseries')
+        card = page.locator('scalar-card').first
+        rows = card.locator('tb-data-table-content-row')
+        expect(rows).to_have_count(4)
+        page.get_by_role('textbox', name='Filter runs (regex)').press_sequentially('^baseline')
+        expect(rows).to_have_count(2)
+        assert card.inner_text().split()[0] == 'loss'
+        for row, split in zip(rows.all_inner_texts(), ('train', 'valid'), strict=True):
+            name, _, loss, step = row.split()[:4]
+            assert name == f'baseline-1/{split}'
+            assert 0 < float(loss) < 9
+            assert step == '3'
+        page.goto(f'{address}/#graphs')
+        page.reload()
+        page.locator('.nodelabel', has_text='MultimodalSenti').wait_for()
+        assert page.refused == []
+
+
+@pytest.fixture(scope='module')
+def html(complete, tmp_path_factory):
+    """The committed notebook as a page: its address."""
+    page, _ = OfflineHTMLExporter().from_notebook_node(complete, {'metadata': {'path': str(ROOT)}})
+    file = tmp_path_factory.mktemp('page') / 'EXP_MSA.html'
+    file.write_text(page, encoding='utf-8')
+    return file.as_uri()
+
+
+@pytest.mark.parametrize('width', [1280, 800])
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_the_page_shows_formulas_and_figures_without_the_network(running, html, width, scheme):
+    with offline_page(running, width, color_scheme=scheme) as page:
+        page.goto(html)
+        assert page.refused == []
+        assert page.evaluate('document.documentElement.scrollWidth') <= width
+        sizes = 'all => all.map(e => [e.getBoundingClientRect(), e.naturalWidth])'
+        pictures = page.locator('main img').evaluate_all(sizes)
+        assert len(pictures) == N_FIGURES
+        assert all(natural > 300 and box['width'] > 300 for box, natural in pictures)
+        assert all(box['right'] <= width for box, _ in pictures)
+        formulas = page.locator('main math').evaluate_all(sizes)
+        assert len(formulas) >= 40
+        assert all(box['height'] > 4 and box['right'] <= width for box, _ in formulas)
+        fraction = page.locator('mfrac').first
+        above, below = (fraction.locator('> *').nth(i).bounding_box() for i in (0, 1))
+        assert above['y'] + above['height'] <= below['y'] + 1  # set as a fraction, not in a row
