@@ -217,7 +217,7 @@ class AblationModel(ModalityEncoders):
         if hasattr(self, 'mm_lstm'):
             fused = self.mm_lstm(sum(sequences), padding)[:, -1]  # the last step: (B, 128)
         else:
-            shared = shared_padding(padding)
+            shared = shared_padding(padding)  # masked everywhere: cut off
             fused = self.fusion([s[:, shared:] for s in sequences], padding[:, shared:])
         return 6 * torch.sigmoid(self.fc(fused)) - 3  # (B, 1)
 

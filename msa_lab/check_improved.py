@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from msa_lab.check_tools import WIDTHS, fail, near, self_check, shape_of
+from msa_lab.check_tools import WIDTHS, CheckFailed, fail, near, self_check, shape_of
 
 # Three times the baseline's 582,067 parameters.
 MOST_PARAMETERS = 3 * 582_067
@@ -19,7 +19,13 @@ def check_improved(ImprovedSentimentModel):
         if not isinstance(model, nn.Module):
             fail(15, f'`ImprovedSentimentModel(...)` 应是 nn.Module；得到的是{shape_of(model)}。')
         features = _utterances(used.values())
-        _look(model, features)
+        try:
+            _look(model, features)
+        except RuntimeError as error:
+            if not given:
+                raise
+            said = '换一组特征宽度就出错：宽度要用参数 vision_dim、text_dim、audio_dim，不要写死'
+            raise CheckFailed(f'TODO 15：{said} 35、300、74。') from error
         for mode in (model.train, model.eval):
             mode()
             _judge_score(model(*features), mode.__name__)

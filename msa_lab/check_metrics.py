@@ -158,8 +158,8 @@ def check_evaluate(evaluate):
         loader = DataLoader(utterances, batch_size=4)
         result = evaluate(_Reader(), loader, nn.MSELoss(), torch.device('cpu'))
     if not isinstance(result, (tuple, list)) or len(result) != 4:
-        count = f'{len(result)} 个' if isinstance(result, (tuple, list)) else shape_of(result)
-        fail(7, f'应返回四样东西：loss、指标、y_pred、y_true；得到 {count}。')
+        count = f' {len(result)} 个' if isinstance(result, (tuple, list)) else shape_of(result)
+        fail(7, f'应返回四样东西：loss、指标、y_pred、y_true；得到{count}。')
     loss, metrics, *arrays = result
     if not isinstance(metrics, dict):
         fail(

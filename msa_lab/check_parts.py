@@ -30,6 +30,8 @@ class _Mixer(nn.Module):
         self.seen = []
 
     def forward(self, sequence, padding):
+        if padding.shape != sequence.shape[:2]:
+            _fail_mask('SelfAttentionFusion')
         shown = sequence.masked_fill(padding.unsqueeze(-1), 0)
         output = torch.tanh(sequence) + shown.sum(1, keepdim=True)
         output = output.masked_fill(padding.unsqueeze(-1), 50.0)
@@ -49,10 +51,19 @@ def check_attention(SelfAttentionFusion, CrossAttentionFusion):
 
 def _fused(name, fusion, sequences, padding):
     """The fusion's answer, when it has the right shape and does not depend on padding."""
-    answer = fusion([s.clone() for s in sequences], padding.clone())
+    try:
+        answer = fusion([s.clone() for s in sequences], padding.clone())
+    except (AssertionError, RuntimeError) as error:
+        if 'key_padd' not in str(error):  # as nn.MultiheadAttention names the mask
+            raise
+        _fail_mask(name)
     if not isinstance(answer, torch.Tensor) or answer.shape != (3, 128):
         fail(12, f'`{name}` 应给出每句一个向量 (B, 128)，这里 B=3；得到{shape_of(answer)}。')
     return answer.detach()
+
+
+def _fail_mask(name):
+    fail(12, f'`{name}`：填充标记的步数与序列不同：首尾相接了几条序列，padding 也要重复几次。')
 
 
 def _judge_hidden(name, fusion, sequences, padding, answer):
@@ -81,10 +92,10 @@ def _judge_self(SelfAttentionFusion, sequences, padding):
     for joined, mask, output in seen:
         if joined.shape != (3, 4 * count, 128):
             fail(12, f'`{name}`：编码器应读首尾相接的 {4 * count} 步；读到的{shape_of(joined)}。')
-        if mask.shape != joined.shape[:2] or mask.sum() != count * padding.sum():
+        if mask.sum() != count * padding.sum():
             fail(
-                12, f'`{name}`：编码器的填充标记应与首尾相接的序列一样长，真实的步不能遮住；'
-                f'得到{shape_of(mask)}，其中 {int(mask.sum())} 处为 True。'
+                12, f'`{name}`：编码器的填充标记里应有 {count} 份 padding，真实的步不能遮住；'
+                f'得到 {int(mask.sum())} 处为 True，应有 {int(count * padding.sum())} 处。'
             )  # fmt: skip
         plain = torch.cat(sequences, 1)
         kept = _mean_of_true(joined, mask)

@@ -8,6 +8,7 @@ import ast
 import functools
 import inspect
 import io
+import linecache
 import logging
 import os
 import random
@@ -36,6 +37,10 @@ _NOT_THE_STUDENTS = tuple(  # files whose lines are no help in a message
 
 class CheckFailed(AssertionError):
     """What a student wrote does not do what its TODO asks for; the message says why, in Chinese."""
+
+    def _render_traceback_(self):
+        """What IPython shows: the message alone, which says all that a traceback would."""
+        return [f'CheckFailed: {self}']
 
 
 def fail(number, message):
@@ -80,11 +85,18 @@ def _explained(number):
         said = f'TODO {number} 还没有完成'
         if other:  # given code that leads through another task
             said = f'TODO {stub[1]} 还没有完成，检查 TODO {number} 之前请先写好它'
-        raise CheckFailed(said) from error
+        raise CheckFailed(said + _hint(error)) from error
     except (Exception, SystemExit) as error:
         text = ' '.join(str(error).split())[:400]
         said = f'TODO {number}：运行你的代码时出错，{type(error).__name__}: {text}'
         raise CheckFailed(said + _where(error)) from error
+
+
+def _hint(error):
+    """The comment that stands above a stub, as the end of a Chinese sentence."""
+    stub = traceback.extract_tb(error.__traceback__)[-1]
+    above = linecache.getline(stub.filename, stub.lineno - 1).strip()
+    return f'。提示：{above.partition("：")[2]}' if above.startswith('# TODO') else ''
 
 
 def _where(error):
