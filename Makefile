@@ -6,7 +6,7 @@ RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-grading fuzz lab lint student grade figures calibrate bench
+.PHONY: help venv run test test-grading fuzz lab lint student grade figures screenshots calibrate bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ grade: venv  ## grade SUBMISSIONS=dir, one folder per student: build/grades/
 figures: venv  ## draw images/ again
 	$(RUN) images.draw_framework
 	$(RUN) images.draw_improved
+
+screenshots: venv  ## take the pictures of README again (needs Chromium)
+	$(RUN) images.take_screenshots
 
 bench: venv  ## measure speed and memory beside a naive completion (a quarter of an hour)
 	$(RUN) benchmarks.speed

@@ -157,8 +157,10 @@ class LabNotebook:
         """Write the notebook to disk."""
         self.page.evaluate(f'{self.WIDGET}.context.save()')
 
-    def show(self, cell):
+    def show(self, cell, block='start'):
         """Scroll to a cell, by its id, and return it as a Playwright locator.
+
+        `block` says where in the window it comes to stand: 'start', 'center' or 'end'.
 
         JupyterLab keeps only the cells near the window in the page.
         """
@@ -167,11 +169,12 @@ class LabNotebook:
                 const notebook = {self.WIDGET}.content;
                 const index = notebook.widgets.findIndex(cell => cell.model.id == id);
                 notebook.activeCellIndex = index;
-                await notebook.scrollToItem(index, 'start');
+                await notebook.scrollToItem(index);
                 return index;
             }}""",
             cell,
         )
         shown = self.page.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
         shown.wait_for()
+        shown.evaluate('(cell, block) => cell.scrollIntoView({block})', block)
         return shown

@@ -39,8 +39,8 @@ class CheckFailed(AssertionError):
     """What a student wrote does not do what its TODO asks for; the message says why, in Chinese."""
 
     def _render_traceback_(self):
-        """What IPython shows: the message alone, which says all that a traceback would."""
-        return [f'CheckFailed: {self}']
+        """What IPython shows: the message alone, with its **emphasis** in bold."""
+        return ['CheckFailed: ' + re.sub(r'\*\*(.+?)\*\*', '\x1b[1m\\1\x1b[0m', str(self))]
 
 
 def fail(number, message):

@@ -15,13 +15,21 @@ TEMPLATE = """
 {%- block html_head_js_requirejs -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
-{%- block extra_css -%}
+{%- block notebook_css -%}
+{{ super() }}
 <style>
+@media screen and (prefers-color-scheme: dark) {
+{% include 'lab/static/theme-dark.css' %}
+  img { background: white; }
+}
+  :root { --jp-cell-prompt-width: 76px; }
   .jp-Notebook { max-width: 1080px; margin: 0 auto; }
   .jp-RenderedHTMLCommon { line-height: 1.7; }
+  .jp-InputArea-editor { overflow-x: auto; }
   math { font-family: 'STIX Two Math', 'Cambria Math', math; font-size: 1.08em; }
   math[display='block'] { margin: 0.8em 0; }
   .jp-RenderedHTMLCommon table { display: block; overflow-x: auto; }
+  .jp-RenderedHTMLCommon thead { word-break: keep-all; }
 </style>
 {%- endblock -%}
 """

@@ -30,6 +30,7 @@ from tqdm import tqdm
 from msa_lab.identity import digest
 
 CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
+NBSP = '\N{NO-BREAK SPACE}'  # a number and its spread stay on one line of a table
 
 
 @dataclass(frozen=True)
@@ -254,8 +255,8 @@ def report(results, summary, names, metric='valid_Corr'):
             rows[name] = {metric: f'失败：{runs["error"].iloc[0]}'}
             continue
         mean, sd, diff, low, high = summary.loc[name, metric]
-        spread = f' ± {sd:.3f}' if math.isfinite(sd) else ''
-        interval = f' [{low:+.3f}, {high:+.3f}]' if math.isfinite(low) else ''
+        spread = f'{NBSP}±{NBSP}{sd:.3f}' if math.isfinite(sd) else ''
+        interval = f' [{low:+.3f},{NBSP}{high:+.3f}]' if math.isfinite(low) else ''
         difference = f'{diff:+.3f}{interval}'
         itself = diff == 0 and (low == high or math.isnan(low))  # the baseline from itself
         own = runs[runs['error'] == '']
@@ -282,7 +283,7 @@ def metrics_table(results, names, split='test'):
         row = rows[name] = {}
         for column in (c for c in results if c.startswith(prefix)):
             sd = own[column].std()
-            spread = f' ± {sd:.3f}' if math.isfinite(sd) else ''
+            spread = f'{NBSP}±{NBSP}{sd:.3f}' if math.isfinite(sd) else ''
             row[column.removeprefix(prefix)] = _number(own[column].mean()) + spread
         row['参数量'] = f'{own["parameters"].mean():,.0f}'
         row['秒/次'] = f'{own["seconds"].mean():.0f}'

@@ -110,6 +110,13 @@ def test_tensorboard_has_both_losses_in_one_chart_and_the_model_graph(
         assert page.refused == []
 
 
+def brightness(page, element, style):
+    """The red, green and blue of a computed colour, averaged, 0 to 255."""
+    look = f'e => getComputedStyle(e).getPropertyValue({style!r})'
+    colour = page.locator(element).first.evaluate(look)
+    return sum(map(int, re.findall(r'\d+', colour)[:3])) / 3
+
+
 @pytest.fixture(scope='module')
 def html(complete, tmp_path_factory):
     """The committed notebook as a page: its address."""
@@ -134,6 +141,11 @@ def test_the_page_shows_formulas_and_figures_without_the_network(running, html, 
         formulas = page.locator('main math').evaluate_all(sizes)
         assert len(formulas) >= 40
         assert all(box['height'] > 4 and box['right'] <= width for box, _ in formulas)
+        dark = scheme == 'dark'
+        assert (brightness(page, 'body', 'background-color') < 100) == dark
+        for element in ('main p', 'main math', 'main td'):
+            assert (brightness(page, element, 'color') > 150) == dark, element
+        assert brightness(page, 'main img', 'background-color') == (255 if dark else 0)
         fraction = page.locator('mfrac').first
         above, below = (fraction.locator('> *').nth(i).bounding_box() for i in (0, 1))
         assert above['y'] + above['height'] <= below['y'] + 1  # set as a fraction, not in a row

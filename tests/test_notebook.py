@@ -41,6 +41,12 @@ def printed(notebook):
     return '\n'.join(parts)
 
 
+def tables(notebook):
+    """The tables that the notebook shows, as text."""
+    shown = [out.get('data', {}) for cell in code_cells(notebook) for out in cell.outputs]
+    return [data['text/plain'] for data in shown if 'text/html' in data]
+
+
 def pictures(notebook):
     """The cells that show a picture, once for each."""
     shown = [
@@ -101,28 +107,38 @@ def test_nothing_needs_a_browser(committed):
     assert not any('%tensorboard' in cell.source for cell in code_cells(committed))
 
 
-def execute(folder, **env):
-    """What `make run` does, in a copy of the lab inside `folder`; the executed notebook."""
+def lab_in(folder):
+    """A copy of what the notebook needs, in a folder that is made for it."""
+    folder.mkdir()
     for name in ('msa_lab', 'images'):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__'))
     shutil.copy(ROOT / 'EXP_MSA.ipynb', folder)
-    recipe = re.search(r'^run:.*\n((?:\t.*\n)+)', (ROOT / 'Makefile').read_text(), re.MULTILINE)
-    commands = recipe[1].replace('\\\n', '').replace('$(RUN)', f'"{sys.executable}" -m')
+    return folder
+
+
+def run_in(folder, command, **env):
+    """Run a command line in the folder; of the variables of the lab it sees those in `env`."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith('MSA_')}
+    result = subprocess.run(
+        command, shell=True, cwd=folder, env=clean | env, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def make_run(folder, within='', **env):
+    """What `make run` does, behind the words `within`; the executed notebook."""
+    recipe = re.search(r'^run:.*\n((?:\t.*\n)+)', (ROOT / 'Makefile').read_text(), re.MULTILINE)
+    commands = recipe[1].replace('\\\n', '').replace('$(RUN)', f'{within} "{sys.executable}" -m')
     for command in commands.splitlines():
-        result = subprocess.run(
-            command, shell=True, cwd=folder, env=clean | env, capture_output=True, text=True
-        )
-        assert result.returncode == 0, result.stderr[-3000:]
+        run_in(folder, command, **env)
     return nbformat.read(folder / 'build' / 'EXP_MSA.ipynb', as_version=4)
 
 
 @pytest.fixture(scope='module')
 def executed(tmp_path_factory):
     """The folder of one execution in profile `smoke`, without data, in an awkward path."""
-    folder = tmp_path_factory.mktemp('run') / 'lab 实验 1'
-    folder.mkdir()
-    return folder, execute(folder, MSA_PROFILE='smoke')
+    folder = lab_in(tmp_path_factory.mktemp('run') / 'lab 实验 1')
+    return folder, make_run(folder, MSA_PROFILE='smoke')
 
 
 def test_the_notebook_runs_in_profile_smoke_with_nothing_downloaded(executed):
@@ -167,16 +183,33 @@ def test_every_experiment_of_questions_two_and_three_ran(executed):
     assert '草图' in printed(notebook)  # one seed: the lab says that it shows nothing
 
 
-def test_a_file_of_another_packing_is_used_and_named(tmp_path):
+@pytest.mark.skipif(not shutil.which('bwrap'), reason='needs bubblewrap: the rest is read-only')
+def test_it_runs_twice_where_nothing_but_its_own_folder_can_be_written(executed):
+    """`make run` again; the data file can only be read, nor can the parent folder be written."""
+    folder, first = executed
+    data = folder / 'data' / 'mosi_standin.pkl'
+    results = {path: path.stat().st_mtime for path in folder.glob('runs/study/*/result.json')}
+    within = (
+        'bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --dir /tmp/home '
+        f'--setenv HOME /tmp/home --bind "{folder}" "{folder}" --ro-bind "{data}" "{data}"'
+    )
+    second = make_run(folder, within, MSA_PROFILE='smoke')
+    assert_clean(second)
+    assert {path: path.stat().st_mtime for path in results} == results  # nothing trained again
+    assert tables(second) == tables(first)
+
+
+def test_papermill_sets_the_profile_and_a_file_of_another_packing(tmp_path):
     """MMSA's: text of 768, padding at the back, other names; the lab runs to its end on it."""
     mine = tmp_path / 'aligned_50.pkl'
     mine.write_bytes(pickle.dumps(mmsa(**SMALL)))
-    folder = tmp_path / 'lab'
-    folder.mkdir()
-    notebook = execute(folder, MSA_PROFILE='smoke', MSA_DATA=str(mine))
+    folder = lab_in(tmp_path / 'lab')
+    papermill = f'"{sys.executable}" -m papermill EXP_MSA.ipynb out.ipynb'
+    run_in(folder, f'{papermill} -p PROFILE smoke -p DATA "{mine}"')
+    notebook = nbformat.read(folder / 'out.ipynb', as_version=4)
     assert_clean(notebook)
     text = printed(notebook)
-    assert 'data: aligned_50.pkl' in text
+    assert 'data: aligned_50.pkl   profile: smoke' in text
     assert 'train 97 (97, 50, 20) (97, 50, 768) (97, 50, 5)' in text
     assert '没有列出参考结果' in text
     assert '失败' not in text

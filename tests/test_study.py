@@ -358,9 +358,9 @@ def test_the_report_shows_means_intervals_failures_and_what_is_undefined():
     table.loc[table['experiment'] == 'bad', ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
     report = study.report(table, summarize(table, 'base'), ['base', 'other', 'flat', 'bad'])
     assert report['valid_Corr'].tolist() == [
-        '0.510 ± 0.014', '0.615 ± 0.021', '无定义', '失败：RuntimeError: no',
+        '0.510\xa0±\xa00.014', '0.615\xa0±\xa00.021', '无定义', '失败：RuntimeError: no',
     ]  # fmt: skip
-    assert report.loc['other', '与基线之差 [95% 区间]'] == '+0.105 [+0.041, +0.169]'
+    assert report.loc['other', '与基线之差 [95% 区间]'] == '+0.105 [+0.041,\xa0+0.169]'
     assert report.loc['flat', '与基线之差 [95% 区间]'] == ''
     assert report.loc['base', '与基线之差 [95% 区间]'] == ''
     assert report.loc['other', '参数量'] == '12,345'
