@@ -36,6 +36,12 @@ def _plain(text):
     return text.replace('$', r'\$')
 
 
+def _colour_modalities(labels):
+    """Tick labels that name a modality get its colour."""
+    for label in labels:
+        label.set_color(COLOURS.get(label.get_text(), 'black'))
+
+
 def label_histogram(labels, title=''):
     """Histograms of labels {split: (N,)}: one bin per class of Acc-7, as shares of the split."""
     figure, axes = _figure(9, 3, 1, len(labels), title, sharey=True, squeeze=False)
@@ -188,6 +194,7 @@ def ablation(results, summary, baseline, metric='valid_Corr', title=''):
             ax.plot([low, high], [row + 0.25] * 2, '|-', color='black', linewidth=1.2,
                     label='95% interval of the difference' if row == 1 else None)  # fmt: skip
     ax.set_yticks(range(len(names)), names)
+    _colour_modalities(ax.get_yticklabels())
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel(metric.replace('valid_', 'validation ').replace('test_', 'test '))
     figure.legend(frameon=False, fontsize=8, loc='outside lower center', ncols=3)
@@ -254,6 +261,7 @@ def robustness(scores, xlabel, title=''):
                         strict=True):  # fmt: skip
         ax.set(xlabel=xlabel, ylabel=name)
         ax.set_xticks(x, [f'{level:g}' for level in levels] if numeric else levels)
+        _colour_modalities(ax.get_xticklabels())
     axes[0].axhline(0, color='black', linewidth=0.6)
     axes[0].legend(frameon=False, fontsize=9)
     return figure

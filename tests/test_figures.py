@@ -91,8 +91,25 @@ def test_confusion_counts_every_utterance_in_its_row():
 
 
 def test_the_modalities_have_three_colours_and_keep_them():
+    """Whatever names a modality beside an axis is written in its colour, in every figure."""
     assert sorted(figures.COLOURS) == ['audio', 'text', 'vision']
     assert len(set(figures.COLOURS.values())) == 3
+    runs = RESULTS.replace({'experiment': {'other': 'vision', 'one seed': 'text'}})
+    sweep = SWEEP.assign(level=['nothing', 'audio'] * 4)
+    frames = {name: rng.normal(size=(3, 4)) for name in figures.COLOURS}
+    named = set()
+    for figure in (
+        figures.ablation(runs, summarize(runs, 'base'), 'base'),
+        figures.robustness(sweep, 'missing modality'),
+        figures.utterance(frames, ['a', 'b', 'c']),
+    ):
+        for ax in figure.axes:
+            for text in (*ax.get_xticklabels(), *ax.get_yticklabels(), ax.yaxis.label):
+                name = text.get_text().partition('\n')[0]
+                if name in figures.COLOURS:
+                    assert text.get_color() == figures.COLOURS[name]
+                    named.add(name)
+    assert named == set(figures.COLOURS)
 
 
 def test_a_sweep_is_drawn_as_means_over_seeds():
