@@ -5,10 +5,16 @@ would see raw LaTeX. Here every formula becomes MathML, which browsers draw them
 `jupyter nbconvert --to msa_lab.page.OfflineHTMLExporter NOTEBOOK`.
 """
 
+import inspect
+import re
+from html import escape
+
 from jinja2 import pass_context
 from latex2mathml.converter import convert
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from msa_lab import figures
 
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
@@ -32,7 +38,20 @@ TEMPLATE = """
   .jp-RenderedHTMLCommon thead { word-break: keep-all; }
 </style>
 {%- endblock -%}
+{%- block data_png -%}
+{{ super() | replace('<img', '<img alt="' ~ (cell | figure_in_words) ~ '"') }}
+{%- endblock -%}
+{%- block data_jpg -%}
+{{ super() | replace('<img', '<img alt="' ~ (output | get_metadata('alt', 'image/jpeg') or 'figure') ~ '"') }}
+{%- endblock -%}
 """
+
+
+def figure_in_words(cell):
+    """What the figure of a cell shows: the first line of the docstring of what draws it."""
+    drawn = re.search(r'\bfigures\.(\w+)\(', cell.source)
+    words = inspect.getdoc(getattr(figures, drawn[1], None)) if drawn else None
+    return escape((words or 'figure').partition('\n')[0])
 
 
 class MathMLRenderer(IPythonRenderer):
@@ -52,6 +71,7 @@ class OfflineHTMLExporter(HTMLExporter):
 
     def __init__(self, **kwargs):
         super().__init__(raw_template=TEMPLATE, embed_images=True, **kwargs)
+        self.register_filter('figure_in_words', figure_in_words)
 
     @pass_context
     def markdown2html(self, context, source):
