@@ -42,7 +42,8 @@ TEMPLATE = """
 {{ super() | replace('<img', '<img alt="' ~ (cell | figure_in_words) ~ '"') }}
 {%- endblock -%}
 {%- block data_jpg -%}
-{{ super() | replace('<img', '<img alt="' ~ (output | get_metadata('alt', 'image/jpeg') or 'figure') ~ '"') }}
+{%- set words = output | get_metadata('alt', 'image/jpeg') or 'figure' -%}
+{{ super() | replace('<img', '<img alt="' ~ words ~ '"') }}
 {%- endblock -%}
 """
 
