@@ -41,20 +41,30 @@ README = """# 多模态情感分析实验（填空版）
    ```
 
    Windows 上把 `.venv/bin` 写成 `.venv\\Scripts`，把 `python3` 写成 `py`。
-2. 从上到下执行。遇到 `TODO`，把 `raise NotImplementedError(...)` 换成你的代码，再运行后面的自检。
-3. 提交 `EXP_MSA.ipynb` 这一个文件；思考题 3 如果另有笔记本，放在同一个目录里一起交。
+2. 数据：有真实的 CMU-MOSI 数据文件，就以 `mosi_raw.pkl` 为名放在笔记本旁边，
+   或者用环境变量 `MSA_DATA` 指明它在哪里；没有的话，第一次运行时自动生成合成的替身数据。
+3. 从上到下执行。遇到 `TODO`，把 `raise NotImplementedError(...)` 换成你的代码，再运行后面的自检。
+4. 写分析之前，先把 `standard` 档完整运行一遍（环境变量 `MSA_PROFILE=standard`，或者在配置单元里
+   写 `PROFILE = 'standard'`；两个 CPU 核约 25 分钟）。评分时用 `smoke` 档重新运行，你屏幕上的输出
+   不会保留，所以请把你自己得到的数字写进文字里。
+5. 分析写在标着“（在这里写下你的分析。）”的单元里，把这一行换成你的文字。不要删掉任何单元。
+6. 提交 `EXP_MSA.ipynb` 这一个文件；思考题 3 如果另有笔记本，放在同一个目录里一起交。
 """
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is graded: its name and title, points, whether a human reads it, its code cells."""
+    """What is graded: its name and title, points, whether a human reads it, its code cells.
+
+    `scheme` is the Markdown of a written answer's cell: question, reference answer, mark scheme.
+    """
 
     name: str
     title: str
     points: int
     written: bool
     cells: tuple
+    scheme: str
 
 
 @cache
@@ -72,8 +82,9 @@ def tasks():
             mark = f'### BEGIN SOLUTION {number} '
             mine = (c.id for c in cells if c.cell_type == 'code' and mark in c.source)
             own = () if info['solution'] else tuple(mine)
+            scheme = re.sub(r'<!-- ### .*? -->', '', cell.source) if info['solution'] else ''
             found[info['grade_id']] = Task(
-                name, titles[name], info['points'], info['solution'], own
+                name, titles[name], info['points'], info['solution'], own, scheme
             )
     return found
 
@@ -125,6 +136,8 @@ def make_course(folder, prepare=lambda notebook: None):
     nbformat.write(notebook, source)
     answer = nbgrader_api(course_config(folder)).generate_assignment(ASSIGNMENT)
     if not answer['success']:
+        if 'KeyboardInterrupt' in answer['error']:  # nbgrader catches that too
+            raise KeyboardInterrupt
         raise RuntimeError(f'nbgrader could not make the fill-in edition: {answer}')
     return Path(folder) / 'release' / ASSIGNMENT / NOTEBOOK
 

@@ -11,12 +11,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import psutil
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
 
 from grading.release import ROOT
 
@@ -29,15 +33,19 @@ UNPROTECTED = (
 )
 
 
+def _limit(default, meaning):
+    return field(default=default, metadata={'help': meaning})
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use: seconds in all and per cell, bytes, processes."""
+    """What one submission may use; `help` in a field's metadata says what it is and its unit."""
 
-    seconds: float = 300
-    cell_seconds: int = 45
-    memory: int = 4 * 2**30
-    processes: int = 64
-    disk: int = 2**29
+    seconds: float = _limit(300.0, 'seconds for a whole submission')
+    cell_seconds: int = _limit(45, 'seconds for a self-check; any other cell may take twice that')
+    memory: float = _limit(4.0, 'GiB of memory')
+    processes: int = _limit(64, 'processes at once')
+    disk: float = _limit(0.5, 'GiB of files')
 
 
 @cache
@@ -53,14 +61,17 @@ def available():
 def _sandboxed(folder, runtime, data, limits):
     """The command that stands before the kernel's own: `folder` is the kernel's directory."""
     command = [shutil.which('bwrap'), '--unshare-all', '--die-with-parent', '--cap-drop', 'ALL']
-    for path in dict.fromkeys((*SYSTEM, sys.base_prefix, sys.prefix)):
+    for path in SYSTEM:
         if os.path.islink(path):
             command += ['--symlink', os.readlink(path), path]
         elif os.path.exists(path):
             command += ['--ro-bind', path, path]
     command += ['--proc', '/proc', '--dev', '/dev']
-    size = str(limits.disk)
+    size = str(int(limits.disk * 2**30))
     command += ['--size', size, '--tmpfs', '/dev/shm', '--size', size, '--tmpfs', '/tmp']
+    prefixes = (sys.base_prefix, sys.prefix)
+    for path in dict.fromkeys((*prefixes, *map(os.path.realpath, prefixes))):  # `.venv` may be
+        command += ['--ro-bind', path, path]  # a link: Python uses both of its names
     command += ['--size', size, '--tmpfs', str(folder)]
     lab = ROOT / 'msa_lab'
     binds = [(lab, lab), (lab, folder / 'msa_lab'), (ROOT / 'images', folder / 'images')]
@@ -92,6 +103,39 @@ def write_kernel(where, folder, runtime, data, limits, sandboxed):
     path.write_text(json.dumps(spec), encoding='utf-8')
 
 
+def try_kernel(code, data, limits, seconds):
+    """Start a kernel as a submission gets it and run `code` in it; RuntimeError if that fails.
+
+    Its text is the last line that the kernel, or what should have started it, has said.
+    """
+    with tempfile.TemporaryDirectory(prefix='msa-') as work:
+        folder, runtime, log = (Path(work, name) for name in ('c', 'r', 'log'))
+        folder.mkdir()
+        runtime.mkdir()
+        write_kernel(work, folder, runtime, data, limits, available())
+        manager = KernelManager(
+            kernel_name=KERNEL,
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[f'{work}/kernels']),
+            transport='ipc',
+            connection_file=str(runtime / 'k.json'),
+        )
+        with log.open('wb') as said:
+            manager.start_kernel(stdout=said, stderr=said, cwd=str(folder))
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=seconds)
+            answer = client.execute(code, reply=True, timeout=seconds)['content']
+        except (RuntimeError, TimeoutError) as error:
+            said = log.read_text(encoding='utf-8', errors='replace').strip()
+            raise RuntimeError(said.split('\n')[-1] or str(error)) from error
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+        if answer['status'] != 'ok':
+            raise RuntimeError(f'{answer["ename"]}: {answer["evalue"]}')
+
+
 class Watchdog(threading.Thread):
     """Ends every child of this process as soon as all together use more than the limits allow.
 
@@ -119,8 +163,8 @@ class Watchdog(threading.Thread):
             children = me.children(recursive=True)
             if len(children) > self.limits.processes:
                 self.reason = f'进程超过 {self.limits.processes} 个'
-            elif sum(map(resident, (me, *children))) > self.limits.memory:
-                self.reason = f'内存超过 {self.limits.memory / 2**30:.1f} GiB'
+            elif sum(map(resident, (me, *children))) > self.limits.memory * 2**30:
+                self.reason = f'内存超过 {self.limits.memory:.1f} GiB'
             elif waited > self.limits.seconds:
                 self.reason = f'总时间超过 {self.limits.seconds:.0f} 秒'
             if self.reason:
@@ -130,11 +174,22 @@ class Watchdog(threading.Thread):
         """End the children, and again what they started meanwhile."""
         while children := psutil.Process().children(recursive=True):
             for child in children:
-                try:
+                with suppress(psutil.NoSuchProcess):
                     child.kill()
-                except psutil.NoSuchProcess:
-                    continue
             psutil.wait_procs(children, timeout=5)
+
+
+def end(process):
+    """End a process and everything below it: held still first, so that it starts nothing more."""
+    try:
+        process = psutil.Process(process.pid)
+        process.suspend()
+        family = [*process.children(recursive=True), process]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 def resident(process):

@@ -9,24 +9,23 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient.exceptions import DeadKernelError
 from nbgrader.api import Gradebook
-from nbgrader.converters import Autograde, GenerateFeedback
+from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import CheckCellMetadata, Execute, LimitOutput, SaveAutoGrades
-from nbgrader.utils import compute_checksum, is_grade
+from nbgrader.utils import is_grade
 
 from grading.release import ASSIGNMENT, NOTEBOOK, course_config, nbgrader_api, tasks
+from grading.render import notebook_html
 from grading.sandbox import KERNEL, Limits, Watchdog, write_kernel
+from grading.submissions import MAX_BYTES
 
 STUDENT = 'student'  # inside a course of its own, so the real name need not be a valid one
-MAX_BYTES = 50_000_000
-MISSING = '（提交里没有这一格，评分时补上。）'
 SETTINGS = "# 评分时的设置\nDATA, PROFILE, SEEDS = '', 'smoke', []"
 
 
@@ -43,6 +42,7 @@ class GradingExecute(Execute):
     def preprocess(self, nb, resources, km=None):
         self.timeout_func = self.seconds_for
         self.printed, self.shown, self.ran, self.ended = {}, {}, set(), ''
+        self.started = True
         where = [i for i, c in enumerate(nb.cells) if grade_id(c) == 'profiles']
         for i in where[:1]:
             nb.cells.insert(i, nbformat.v4.new_code_cell(SETTINGS))
@@ -52,12 +52,11 @@ class GradingExecute(Execute):
             self.ended = self.watchdog.reason or '内核中途退出'
         except RuntimeError as error:
             self.ended = self.watchdog.reason or f'内核没有启动（{error}）'
+            self.started = bool(self.ran or self.watchdog.reason)
         for cell in filter(is_grade, nb.cells):
             if cell.cell_type == 'code':
                 self.settle(cell)
-            elif cell.source.startswith(MISSING):  # nobody wrote this answer: it is worth 0
-                cell.metadata['nbgrader']['checksum'] = compute_checksum(cell)
-        nb.metadata['msa_ended'] = self.ended
+        nb.metadata['msa'] = {'ended': self.ended, 'started': self.started}
         return nb, resources
 
     def seconds_for(self, cell):
@@ -104,32 +103,36 @@ def grade_id(cell):
 def read_submission(path):
     """The notebook as a student handed it in; ValueError says in Chinese why it is none."""
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'没有找到 {NOTEBOOK}')
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f'{NOTEBOOK} 超过 {MAX_BYTES // 10**6} MB')
+        raise ValueError(f'{path.name} 超过 {MAX_BYTES // 10**6} MB')
     try:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
     except Exception as error:
         first = str(error).splitlines()[0][:120] if str(error) else ''
         raise ValueError(f'不是笔记本文件（{type(error).__name__}: {first}）') from error
+    seen = set()
+    for cell in notebook.cells:  # both halves of a cell that was split have its name, and nbgrader
+        if grade_id(cell) and grade_id(cell) in seen:  # would take the second half for the whole
+            del cell.metadata['nbgrader']
+        seen.add(grade_id(cell))
     return notebook
+
+
+def ungraded(ended, failed=False):
+    """A row without grades; `failed` if the reason says nothing about the submission."""
+    return {'points': {}, 'waiting': [], 'ended': ended, 'failed': failed, 'seconds': None}
 
 
 def grade(job):
     """Grade the submission of `job`, a dict; returns a row for the table of grades."""
-    work = Path(tempfile.mkdtemp(prefix='msa-'))
-    try:
-        return _grade(job, work)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _grade(job, work):
     notebook = read_submission(job['notebook'])
-    course, limits = work / 'c', Limits(**job['limits'])
+    write_page(notebook, job['submitted'])
+    work, limits = Path(job['work']), Limits(**job['limits'])
+    course = work / 'c'
     shutil.copytree(job['course'], course)
+    released = nbformat.read(course / 'release' / ASSIGNMENT / NOTEBOOK, as_version=4)
+    put_back(notebook, released)
     submitted = course / 'submitted' / STUDENT / ASSIGNMENT
     submitted.mkdir(parents=True)
     nbformat.write(notebook, submitted / NOTEBOOK)
@@ -149,44 +152,71 @@ def _grade(job, work):
         config.GradingExecute.raise_on_iopub_timeout = False
         config.KernelManager.transport = 'ipc'
         config.KernelManager.connection_file = str(runtime / 'k.json')
-        config.OverwriteCells.add_missing_cells = True
-        config.OverwriteCells.missing_cell_notification = f'{MISSING}\n\n'
         config.Autograde.autograde_preprocessors = [
             GradingExecute, LimitOutput, SaveAutoGrades, CheckCellMetadata,
         ]  # fmt: skip
-        run(Autograde, config)
-    row = read_grades(course, folder / NOTEBOOK)
-    run(GenerateFeedback, config)
-    page = course / 'feedback' / STUDENT / ASSIGNMENT / Path(NOTEBOOK).with_suffix('.html')
-    shutil.copy(page, job['page'])
-    return row
+        autograde(config)
+    executed = nbformat.read(folder / NOTEBOOK, as_version=4)
+    if not executed.metadata['msa']['started']:
+        return ungraded(executed.metadata['msa']['ended'], failed=True)
+    write_page(executed, job['page'])
+    return read_grades(course, executed, released)
 
 
-def run(converter, config):
-    """One of nbgrader's steps for the one student."""
+def put_back(notebook, released):
+    """Put graded cells that are gone behind what stood before them.
+
+    nbgrader does so too, but not where the cell of the solution is gone as well; and so an answer
+    written into a new cell in place of its own stands below it, see `answers_below`.
+    """
+    here, at = [grade_id(cell) or cell.get('id') for cell in notebook.cells], 0
+    for cell in released.cells:
+        name = grade_id(cell) or cell.id
+        if name in here:
+            at = here.index(name) + 1
+        elif is_grade(cell):
+            notebook.cells.insert(at, cell)
+            here.insert(at, name)
+            at += 1
+
+
+def write_page(notebook, path):
+    """A notebook as a page; one that cannot be drawn costs the page and not the grade."""
+    try:
+        page = notebook_html(notebook, Path(path).stem)
+    except Exception as error:
+        page = f'<meta charset="utf-8">这份笔记本没能画成网页（{type(error).__name__}）。'
+    Path(path).write_text(page, encoding='utf-8')
+
+
+def autograde(config):
+    """nbgrader's step for the one student."""
     coursedir = CourseDirectory(config=config)
     coursedir.assignment_id, coursedir.student_id = ASSIGNMENT, STUDENT
-    converter(coursedir=coursedir, config=config).start()
+    Autograde(coursedir=coursedir, config=config).start()
 
 
-def read_grades(course, executed):
+def read_grades(course, notebook, released):
     """A row: points per task, what waits for a human, how it ended, what to tell the student."""
     points = {}
     with Gradebook(f'sqlite:///{course / "gradebook.db"}', ASSIGNMENT) as gradebook:
-        notebook = gradebook.find_submission_notebook(Path(NOTEBOOK).stem, ASSIGNMENT, STUDENT)
-        for item in notebook.grades:
+        graded = gradebook.find_submission_notebook(Path(NOTEBOOK).stem, ASSIGNMENT, STUDENT)
+        for item in graded.grades:
             points[item.name] = item.auto_score
-    notebook = nbformat.read(executed, as_version=4)
+    added = answers_below(notebook, released)
+    points |= dict.fromkeys(added)
+    wrong = sum(bool(errors(cell)) for cell in notebook.cells)
+    to_the_end = f'运行到末尾，其中 {wrong} 格出错' if wrong else '正常结束'
     by_id = {grade_id(cell): cell for cell in notebook.cells}
     row = {
         'points': points, 'waiting': [name for name, score in points.items() if score is None],
-        'ended': notebook.metadata.get('msa_ended') or '正常结束',
+        'ended': notebook.metadata['msa']['ended'] or to_the_end, 'failed': False,
         'messages': {}, 'code': {}, 'answers': {}, 'errors': [],
     }  # fmt: skip
     for key, task in tasks().items():
-        if task.written:
-            row['answers'][key] = by_id[key].source if key in row['waiting'] else ''
-        elif points[key] < task.points:
+        if task.written and key in row['waiting']:
+            row['answers'][key] = '\n\n'.join([by_id[key].source, *added.get(key, ())])
+        elif not task.written and points[key] < task.points:
             row['messages'][key] = '\n'.join(map(error_text, errors(by_id[key])))
             row['code'][key] = [by_id[name].source for name in task.cells if name in by_id]
     for cell in notebook.cells:
@@ -194,6 +224,24 @@ def read_grades(course, executed):
             row['errors'].append(f'{cell.source[:400]}\n\n{error_text(error)}')
     row['errors'] = row['errors'][:5]
     return row
+
+
+def answers_below(notebook, released):
+    """{key: texts} of the Markdown cells that a student has added below the cell of an answer.
+
+    A cell is a released one if it has the name or the text of one: not every editor keeps names.
+    """
+    names = {cell.id for cell in released.cells}
+    texts = {cell.source.strip() for cell in released.cells}
+    written = {key for key, task in tasks().items() if task.written}
+    found, key = {}, None
+    for cell in notebook.cells:
+        text = cell.source.strip()
+        if grade_id(cell) or cell.get('id') in names or text in texts:
+            key = grade_id(cell) if grade_id(cell) in written else None
+        elif key and text and cell.cell_type == 'markdown':
+            found.setdefault(key, []).append(cell.source)
+    return found
 
 
 def errors(cell):
@@ -216,9 +264,9 @@ def main(path):
         row = grade(job)
     except Exception as error:
         text = re.sub(r'\s+', ' ', str(error))[:300]
-        row = {'points': {}, 'waiting': [], 'ended': text or type(error).__name__}
+        row = ungraded(text)
         if not isinstance(error, ValueError):
-            row['ended'] = f'评分没有完成（{type(error).__name__}: {text}）'
+            row = ungraded(f'评分没有完成（{type(error).__name__}: {text}）', failed=True)
     row['seconds'] = round(time.monotonic() - start, 1)
     Path(job['result']).write_text(json.dumps(row, ensure_ascii=False), encoding='utf-8')
 
