@@ -1,7 +1,7 @@
 """A Chromium driven by Playwright, and the local servers whose pages it looks at.
 
 Nothing outside this machine can be reached from these pages: what a page asks of another host is
-refused and kept in `Visit.refused`.
+refused and kept in `page.refused`.
 """
 
 import json

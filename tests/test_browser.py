@@ -4,8 +4,8 @@
 """
 
 import re
-import shutil
 import zipfile
+from contextlib import contextmanager
 
 import nbformat
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from grading.release import NOTEBOOK, ROOT, release
 from msa_lab.page import OfflineHTMLExporter
 from msa_utils import RunWriter, main
-from tests.test_notebook import N_FIGURES, assert_clean, code_cells, pictures
+from tests.test_notebook import N_FIGURES, assert_clean, code_cells, lab_in, pictures
 
 pytest.importorskip('playwright', reason='needs Playwright: requirements-dev.txt has it')
 
@@ -37,19 +37,21 @@ def running():
         yield started
 
 
-def test_run_all_in_jupyterlab_ends_with_every_figure_on_the_screen(running, tmp_path):
-    """Profile `smoke`, in a fresh copy of the complete edition."""
-    for name in ('msa_lab', 'images'):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / NOTEBOOK, tmp_path)
+@contextmanager
+def run_all(running, folder, seconds):
+    """*Run All Cells* in JupyterLab, profile `smoke`: the open notebook, and what it has saved."""
     with (
-        jupyterlab(tmp_path, MSA_PROFILE='smoke', MSA_DATA='') as address,
+        jupyterlab(folder, MSA_PROFILE='smoke', MSA_DATA='') as address,
         offline_page(running) as page,
     ):
         lab = LabNotebook(page, address, NOTEBOOK)
-        lab.run_all(seconds=300)
+        lab.run_all(seconds)
         lab.save()
-        notebook = nbformat.read(tmp_path / NOTEBOOK, as_version=4)
+        yield lab, nbformat.read(folder / NOTEBOOK, as_version=4)
+
+
+def test_run_all_in_jupyterlab_ends_with_every_figure_on_the_screen(running, tmp_path):
+    with run_all(running, lab_in(tmp_path / 'lab'), 300) as (lab, notebook):
         assert_clean(notebook)
         assert 'profile: smoke' in str(notebook)
         for cell in pictures(notebook):
@@ -60,21 +62,14 @@ def test_run_all_in_jupyterlab_ends_with_every_figure_on_the_screen(running, tmp
         for cell in ('run-baseline', 'study-run', 'q3-run'):
             text = lab.show(cell).locator('.jp-OutputArea').inner_text()
             assert text.count('100%') == 1, (cell, text)
-        assert page.locator('.jp-Notebook [data-mime-type*="error"]').count() == 0
+        assert lab.page.locator('.jp-Notebook [data-mime-type*="error"]').count() == 0
 
 
 def test_the_fill_in_edition_stops_at_its_first_todo_with_the_hint(running, tmp_path):
     with zipfile.ZipFile(release(tmp_path / 'student')) as packed:
         packed.extractall(tmp_path / 'home')
-    home = tmp_path / 'home' / 'student'
-    with (
-        jupyterlab(home, MSA_PROFILE='smoke', MSA_DATA='') as address,
-        offline_page(running) as page,
-    ):
-        lab = LabNotebook(page, address, NOTEBOOK)
-        lab.run_all(seconds=120)
-        lab.save()
-        cells = code_cells(nbformat.read(home / NOTEBOOK, as_version=4))
+    with run_all(running, tmp_path / 'home' / 'student', 120) as (lab, notebook):
+        cells = code_cells(notebook)
         failed = [c for c in cells if any(o.output_type == 'error' for o in c.outputs)]
         (stop,) = failed
         after = cells[cells.index(stop) + 1 :]
