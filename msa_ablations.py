@@ -196,6 +196,8 @@ class AblationModel(ModalityEncoders):
     `fusion`: 'sum', 'self_attention' or 'cross_attention'. `modalities` are those used.
     """
 
+    capturable = True  # on a GPU, the same kernels for every batch: `fit` may record them
+
     def __init__(
         self, encoder='lstm', fusion='sum', layer_norm=True, position=True,
         modalities=('vision', 'text', 'audio'), vision_dim=35, text_dim=300, audio_dim=74,

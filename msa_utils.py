@@ -22,6 +22,7 @@ from tqdm import tqdm
 from msa_ablations import *  # noqa: F403 (section 7 of the notebook)
 from msa_improved import *  # noqa: F403 (sections 8 and 9)
 from msa_lab.data import feature_dims, load_split
+from msa_lab.graphs import captured
 from msa_lab.inspection import command_line
 from msa_lab.loading import ResidentLoader
 from msa_lab.weights import read_weights, write_weights
@@ -355,7 +356,8 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=fused)
     train_loader, valid_loader = (ResidentLoader(x, device) for x in (train_loader, valid_loader))
     scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
-    with RunWriter(log_dir) if log_dir else nullcontext() as writer:
+    log = RunWriter(log_dir) if log_dir else nullcontext()
+    with captured(model, train_loader), log as writer:
         return train_model(
             model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
             checkpoint=checkpoint, writer=writer, progress=progress, quiet=quiet,

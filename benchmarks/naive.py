@@ -88,20 +88,20 @@ def naive_epoch(model, loader, criterion, optimizer, device='cpu', scheduler=Non
     return total / len(loader)
 
 
-def naive_evaluate(model, loader, criterion):
+def naive_evaluate(model, loader, criterion, device='cpu'):
     """The mean loss and the metrics on one split."""
     model.eval()
     total, outputs, labels = 0.0, [], []
     with torch.no_grad():
         for *features, label in loader:
-            output = model(*features).squeeze(-1)
-            total += criterion(output, label).item()
+            output = model(*(x.to(device) for x in features)).squeeze(-1)
+            total += criterion(output, label.to(device)).item()
             outputs.append(output)
             labels.append(label)
     return total / len(loader), eval_mosi_regression(torch.cat(outputs), torch.cat(labels))
 
 
-def naive_study(builds, seeds, loaders, epochs):
+def naive_study(builds, seeds, loaders, epochs, device='cpu'):
     """{(name, seed): test metrics}, one after the other; `builds` is {name: (build, loss)}."""
     results = {}
     for name, (build, criterion) in builds.items():
@@ -109,16 +109,16 @@ def naive_study(builds, seeds, loaders, epochs):
             random.seed(seed)
             np.random.seed(seed)
             torch.manual_seed(seed)
-            model, best, state = build(), -2.0, None
+            model, best, state = build().to(device), -2.0, None
             optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
             steps = epochs * len(loaders['train'])
             scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
             for _ in range(epochs):
-                naive_epoch(model, loaders['train'], criterion, optimizer, scheduler=scheduler)
-                _, metrics = naive_evaluate(model, loaders['valid'], criterion)
+                naive_epoch(model, loaders['train'], criterion, optimizer, device, scheduler)
+                _, metrics = naive_evaluate(model, loaders['valid'], criterion, device)
                 if metrics['Corr'] > best:
                     best = metrics['Corr']
                     state = {key: value.clone() for key, value in model.state_dict().items()}
             model.load_state_dict(state)
-            results[name, seed] = naive_evaluate(model, loaders['test'], criterion)[1]
+            _, results[name, seed] = naive_evaluate(model, loaders['test'], criterion, device)
     return results

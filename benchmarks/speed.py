@@ -1,8 +1,8 @@
 """How fast the lab is beside a naive completion of its contract (`naive.py`), as ratios.
 
 `python -m benchmarks.speed` takes turns between the two, each sample in a process of its own, and
-writes the section "Speed" of RESULTS.md. Machines are shared and noisy: only the ratios of one run
-count.
+writes the section "Speed" of RESULTS.md: a table of the CPU, and one of the GPU where there is one.
+Machines are shared and noisy: only the ratios of one run count.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from benchmarks.naive import (
     naive_study,
 )
 from msa_lab.data import SPLITS
+from msa_lab.graphs import captured
 from msa_lab.loading import ResidentLoader
 from msa_lab.standin import make_standin, write_standin
 from msa_lab.study import Experiment, run_study
@@ -86,6 +88,7 @@ def load_bare(side, folder, epochs):
 def train(side, folder, epochs, device='cpu'):
     """One epoch of training, one process, one thread; the second one that it trains."""
     torch.set_num_threads(1)
+    msa_utils.set_seed(42)
     path, gpu = folder / 'standin.pkl', device != 'cpu'
     model = (NaiveModel() if side == 'naive' else msa_utils.AblationModel()).to(device)
     optimizer = torch.optim.Adam(model.parameters(), fused=gpu and side == 'lab')
@@ -101,14 +104,15 @@ def train(side, folder, epochs, device='cpu'):
             msa_utils.train_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, device
         )
     wait = torch.cuda.synchronize if gpu else lambda: None
-    epoch()
-    wait()
-    yield
-    epoch()
-    wait()
-    yield
-    if gpu:
-        yield {'steps': len(loader), 'kernels': kernel_seconds(epoch)}
+    with nullcontext() if side == 'naive' else captured(model, loader):
+        epoch()
+        wait()
+        yield
+        epoch()
+        wait()
+        yield
+        if gpu:
+            yield {'steps': len(loader), 'kernels': kernel_seconds(epoch)}
 
 
 def kernel_seconds(run):
@@ -120,28 +124,32 @@ def kernel_seconds(run):
     return sum(event.self_device_time_total for event in profile.key_averages()) / 1e6
 
 
-def evaluate(side, folder, epochs):
+def evaluate(side, folder, epochs, device='cpu'):
     """Loss and metrics of the test split, one process, one thread; the second time."""
     torch.set_num_threads(1)
     path = folder / 'standin.pkl'
     if side == 'naive':
-        run = partial(naive_evaluate, NaiveModel(), naive_loaders(path)['test'], nn.MSELoss())
+        model, loader = NaiveModel().to(device), naive_loaders(path)['test']
+        run = partial(naive_evaluate, model, loader, nn.MSELoss(), device)
     else:
-        model = msa_utils.AblationModel()
-        loader = ResidentLoader(msa_utils.make_loader(path, 'test'), 'cpu')
-        run = partial(msa_utils.evaluate, model, loader, nn.MSELoss(), 'cpu')
+        model = msa_utils.AblationModel().to(device)
+        loader = ResidentLoader(msa_utils.make_loader(path, 'test'), device)
+        run = partial(msa_utils.evaluate, model, loader, nn.MSELoss(), device)
     run()
     yield
     run()
 
 
-def study(side, folder, epochs):
-    """6 experiments x 2 seeds: one after the other with all threads, against `run_study`."""
+def study(side, folder, epochs, device='cpu'):
+    """6 experiments x 2 seeds: one after the other with all threads, against `run_study`.
+
+    `run_study` takes the device that it sees: `sample` hides the GPU where it is not asked for.
+    """
     path = folder / 'standin.pkl'
     yield
     if side == 'naive':
         builds = {name: (partial(NaiveModel, **kw), loss) for name, (kw, loss) in STUDY.items()}
-        naive_study(builds, SEEDS, naive_loaders(path), epochs)
+        naive_study(builds, SEEDS, naive_loaders(path), epochs, device)
         return
     experiments = [
         Experiment(name, partial(msa_utils.AblationModel, **kw), loss)
@@ -161,7 +169,9 @@ MEASURES = {
     'epoch': (train, 'one epoch of training, one thread'),
     'evaluation': (evaluate, 'evaluation of the test split, one thread'),
     'study': (study, '6 experiments x 2 seeds, all cores'),
-    'GPU': (partial(train, device='cuda:0'), 'one epoch of training on a GPU'),
+    'GPU epoch': (partial(train, device='cuda:0'), 'one epoch of training'),
+    'GPU evaluation': (partial(evaluate, device='cuda:0'), 'evaluation of the test split'),
+    'GPU study': (partial(study, device='cuda:0'), '6 experiments x 2 seeds'),
 }
 
 
@@ -193,11 +203,12 @@ def _peak_memory():
 
 
 def sample(measure, side, folder, epochs):
-    """Run one child."""
+    """Run one child; it sees a GPU only if the measure wants one."""
+    hidden = {} if measure.startswith('GPU') else {'CUDA_VISIBLE_DEVICES': ''}
     run = subprocess.run(
         [sys.executable, '-m', 'benchmarks.speed', '--child', measure, side, str(folder),
          '--epochs', str(epochs)],
-        capture_output=True, text=True,
+        capture_output=True, text=True, env=os.environ | hidden,
     )  # fmt: skip
     if run.returncode:
         raise RuntimeError(f'{measure}, {side}: {run.stderr[-2000:]}')
@@ -215,17 +226,17 @@ def compare(measure, folder, repeats, epochs):
         for side in ('naive', 'lab')
     }
     ratios = [pair['naive']['seconds'] / pair['lab']['seconds'] for pair in pairs]
-    low, high = min(ratios), max(ratios)
-    shown = ' | '.join(_speed(**middle[side]) for side in ('naive', 'lab'))
-    if measure not in ('loading', 'loading, bare'):  # training adds little, workers are not seen
-        mb, share = '- | -', '-'
-    else:
-        mb = ' | '.join(f'{middle[side]["mb"]:.0f} MB' for side in ('naive', 'lab'))
-        share = f'{middle["lab"]["mb"] / middle["naive"]["mb"]:.2f}'
-    return (
-        f'| {MEASURES[measure][1]} | {shown} | **{statistics.median(ratios):.2f}** '
-        f'({low:.2f} to {high:.2f}) | {mb} | {share} |'
-    )
+    cells = [
+        MEASURES[measure][1],
+        *(_speed(**middle[side]) for side in ('naive', 'lab')),
+        f'**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f})',
+    ]
+    if 'loading' in measure:  # training adds little memory, and that of workers is not seen
+        naive, lab = (middle[side]['mb'] for side in ('naive', 'lab'))
+        cells += [f'{naive:.0f} MB', f'{lab:.0f} MB', f'{lab / naive:.2f}']
+    elif not measure.startswith('GPU'):
+        cells += ['-'] * 3
+    return f'| {" | ".join(cells)} |'
 
 
 def _speed(seconds, mb, steps=None, kernels=None):
@@ -234,20 +245,21 @@ def _speed(seconds, mb, steps=None, kernels=None):
     return f'{seconds:.3g} s{gpu}'
 
 
-def forward_difference(folder):
+def forward_difference(folder, device):
     """The largest difference of `AblationModel`'s scores from the naive model's, same weights."""
-    naive, ours = NaiveModel(), msa_utils.AblationModel()
+    naive, ours = NaiveModel().to(device), msa_utils.AblationModel().to(device)
     ours.load_state_dict(naive.state_dict())
     with torch.no_grad():
         return max(
             (naive(*features) - ours(*features)).abs().max().item()
-            for *features, _ in naive_loaders(folder / 'standin.pkl')['test']
+            for *batch, _ in naive_loaders(folder / 'standin.pkl')['test']
+            for features in [[x.to(device) for x in batch]]
         )
 
 
-def machine():
-    """The machine in general terms."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
+def machine(device):
+    """The machine in general terms, with the GPU where it is what is measured."""
+    gpu = 'no GPU used' if device == 'cpu' else torch.cuda.get_device_name(device)
     return (
         f'{os.cpu_count()} cores ({platform.machine()}), {gpu}; Python '
         f'{platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}'
@@ -255,7 +267,7 @@ def machine():
 
 
 def main():
-    """Measure everything and write the section."""
+    """Measure; put a table that was measured as a whole in the place of the older one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--epochs', type=int, default=4, help='of each training of the study')
@@ -270,33 +282,51 @@ def main():
         # In a process of its own: a child's peak memory counts from that of its parent.
         code = f'from benchmarks.speed import *; make_files(Path({str(folder)!r}))'
         subprocess.run([sys.executable, '-c', code], check=True)
-        rows = []
-        for measure in args.only:
-            if measure == 'GPU' and not torch.cuda.is_available():
-                rows.append(f'| {MEASURES[measure][1]} | not measured | not measured | | | | |')
-            else:
-                rows.append(compare(measure, folder, args.repeats, args.epochs))
-            print(rows[-1], flush=True)
-        difference = forward_difference(folder)
+        for name, device in (('speed', 'cpu'), ('speed on a GPU', 'cuda:0')):
+            here = [m for m in MEASURES if m.startswith('GPU') == (device != 'cpu')]
+            measures = [m for m in here if m in args.only]
+            if measures and device != 'cpu' and not torch.cuda.is_available():
+                print('no GPU here: its table stays as it is')
+            elif measures:
+                table = measure_table(measures, device, folder, args)
+                if measures == here:
+                    _write(name, table)
     finally:
         shutil.rmtree(folder)
-    _write(rows, difference, args)
 
 
-def _write(rows, difference, args):
-    """Put the table in the place of the older one."""
-    text = '\n'.join([
-        f'Machine: {machine()}. Medians of {args.repeats}; the study trains {args.epochs} epochs.',
+def measure_table(measures, device, folder, args):
+    """The lines of a table, printed as they come."""
+    columns = ['what', 'naive', 'the lab', 'naive / lab (range)']
+    if device == 'cpu':
+        columns += ['memory, naive', 'memory, lab', 'share']
+    lines = [
+        f'Machine: {machine(device)}. Medians of {args.repeats}; the study trains {args.epochs} '
+        'epochs.',
         '',
-        '| what | naive | the lab | naive / lab (range) | memory, naive | memory, lab | share |',
-        '| --- | --- | --- | --- | --- | --- | --- |', *rows, '',
-        f'With the same weights the scores of `AblationModel` differ from the naive model\'s by at '
+        f'| {" | ".join(columns)} |',
+        f'|{" --- |" * len(columns)}',
+    ]
+    print(*lines, sep='\n', flush=True)
+    for measure in measures:
+        lines.append(compare(measure, folder, args.repeats, args.epochs))
+        print(lines[-1], flush=True)
+    difference = forward_difference(folder, device)
+    lines += [
+        '',
+        "With the same weights the scores of `AblationModel` differ from the naive model's by at "
         f'most {difference:.1e}.',
-    ])  # fmt: skip
-    print(text)
-    begin, end = '<!-- speed -->\n', '<!-- end of speed -->'
+    ]
+    print(*lines[-2:], sep='\n', flush=True)
+    return lines
+
+
+def _write(name, lines):
+    """Put the table in the place of the older one."""
+    begin, end = f'<!-- {name} -->\n', f'<!-- end of {name} -->'
+    text = '\n'.join([begin, *lines, '', end])
     page = RESULTS.read_text(encoding='utf-8')
-    page = re.sub(f'{begin}.*{end}', lambda _: f'{begin}\n{text}\n\n{end}', page, flags=re.DOTALL)
+    page = re.sub(f'{begin}.*{end}', lambda _: text, page, flags=re.DOTALL)
     RESULTS.write_text(page, encoding='utf-8')
 
 

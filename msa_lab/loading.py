@@ -1,5 +1,6 @@
 """Batches from tensors that are made once and stay on the device."""
 
+import torch
 from torch.utils.data import DataLoader, default_collate
 
 
@@ -15,6 +16,7 @@ class ResidentLoader:
         dataset = loader.dataset
         items = default_collate([dataset[i] for i in range(len(dataset))])
         self.columns = [column.to(device) for column in items]
+        self.batch_size = loader.batch_size
         self.indices = DataLoader(
             range(len(dataset)), batch_sampler=loader.batch_sampler, generator=loader.generator
         )
@@ -23,5 +25,7 @@ class ResidentLoader:
         return len(self.indices)
 
     def __iter__(self):
-        for index in self.indices:
-            yield [column[index.to(column.device)] for column in self.columns]
+        batches = list(self.indices)
+        order = torch.cat(batches).to(self.columns[0].device)  # once: a GPU need not wait for more
+        for index in order.split([len(batch) for batch in batches]):
+            yield [column[index] for column in self.columns]

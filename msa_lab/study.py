@@ -30,6 +30,7 @@ from tqdm import tqdm
 from msa_lab.identity import digest
 
 CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
+JOBS_ON_A_GPU = 4  # each process takes its own part of the memory, and a few keep it busy
 NBSP = '\N{NO-BREAK SPACE}'  # a number and its spread stay on one line of a table
 
 
@@ -62,7 +63,8 @@ def run_study(
     kept in the folder `run` of `runs_dir` (`best_model.pth`, `result.json`, TensorBoard's files).
     Its name covers experiment, code, data, seed and epochs, and it is never repeated; a failed one
     is tried again, a damaged one done again. Two studies may share `runs_dir`. Nothing but
-    `seconds` depends on the order of the runs, on `n_jobs` or on the backend.
+    `seconds` depends on the order of the runs, on `n_jobs` or on the backend. `n_jobs=-1` is a
+    process for every core; where there is a GPU, 4 at most share it.
     """
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names) or not names or not seeds:
@@ -82,6 +84,8 @@ def run_study(
                 if folder.exists():
                     print(f'{folder.name}: the result is damaged; this run is done again')
 
+    if n_jobs == -1 and torch.cuda.is_available():
+        n_jobs = min(joblib.cpu_count(), JOBS_ON_A_GPU)
     finished = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as='generator_unordered')(
         joblib.delayed(_run)(experiment, seed, folder, data, train, evaluate, epochs, build_kwargs)
         for experiment, seed, folder in pending

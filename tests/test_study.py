@@ -207,6 +207,21 @@ table.drop(columns='seconds').to_csv(sys.argv[3], index=False)
 """
 
 
+@pytest.mark.parametrize(
+    ('gpu', 'cores', 'n_jobs', 'processes'),
+    [(False, 64, -1, -1), (True, 64, -1, 4), (True, 2, -1, 2), (True, 64, 9, 9)],
+)
+def test_few_processes_share_a_gpu(workdir, monkeypatch, gpu, cores, n_jobs, processes):
+    seen, parallel = [], joblib.Parallel
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    monkeypatch.setattr(joblib, 'cpu_count', lambda: cores)
+    monkeypatch.setattr(
+        joblib, 'Parallel', lambda n_jobs, **kw: seen.append(n_jobs) or parallel(n_jobs=1, **kw)
+    )
+    run_study(TOYS[:1], seeds=[1], **TOY | {'n_jobs': n_jobs})
+    assert seen == [processes]
+
+
 @pytest.mark.parametrize('n_jobs', [1, 2])
 def test_a_killed_study_continues_where_it_was(workdir, n_jobs):
     """Three real kills at random moments; finished runs stay, the table is that without a kill."""
