@@ -111,7 +111,7 @@ def train(side, folder, epochs, device='cpu'):
         epoch()
         wait()
         yield
-        if gpu:
+        if gpu:  # slow to measure, and about the same every time: in the first sample alone
             yield {'steps': len(loader), 'kernels': kernel_seconds(epoch)}
 
 
@@ -175,11 +175,11 @@ MEASURES = {
 }
 
 
-def child(measure, side, folder, epochs):
+def child(measure, side, folder, epochs, more):
     """One sample, printed as JSON: seconds and added peak memory (MB) of what is measured.
 
-    A measure is a generator: what it does between its first two `yield` is measured, and what it
-    yields then is added.
+    A measure is a generator: what it does between its first two `yield` is measured. What it
+    yields after them is added if `more` is wanted.
     """
     running = MEASURES[measure][0](side, Path(folder), epochs)
     next(running)
@@ -187,8 +187,8 @@ def child(measure, side, folder, epochs):
     next(running, None)
     seconds = time.perf_counter() - start
     result = {'seconds': seconds, 'mb': _peak_memory() - before}
-    for more in running:
-        result |= more
+    for further in running if more else ():
+        result |= further
     print(json.dumps(result))
 
 
@@ -202,12 +202,12 @@ def _peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-def sample(measure, side, folder, epochs):
+def sample(measure, side, folder, epochs, more):
     """Run one child; it sees a GPU only if the measure wants one."""
     hidden = {} if measure.startswith('GPU') else {'CUDA_VISIBLE_DEVICES': ''}
     run = subprocess.run(
         [sys.executable, '-m', 'benchmarks.speed', '--child', measure, side, str(folder),
-         '--epochs', str(epochs)],
+         '--epochs', str(epochs), *(['--more'] if more else [])],
         capture_output=True, text=True, env=os.environ | hidden,
     )  # fmt: skip
     if run.returncode:
@@ -218,11 +218,14 @@ def sample(measure, side, folder, epochs):
 def compare(measure, folder, repeats, epochs):
     """Samples in turns; a row of the table: medians, and the median of the paired ratios."""
     pairs = [
-        {side: sample(measure, side, folder, epochs) for side in ('naive', 'lab')}
-        for _ in range(repeats)
+        {side: sample(measure, side, folder, epochs, more=not i) for side in ('naive', 'lab')}
+        for i in range(repeats)
     ]
     middle = {
-        side: {key: statistics.median(pair[side][key] for pair in pairs) for key in pairs[0][side]}
+        side: {
+            key: statistics.median(pair[side][key] for pair in pairs if key in pair[side])
+            for key in pairs[0][side]
+        }
         for side in ('naive', 'lab')
     }
     ratios = [pair['naive']['seconds'] / pair['lab']['seconds'] for pair in pairs]
@@ -273,9 +276,10 @@ def main():
     parser.add_argument('--epochs', type=int, default=4, help='of each training of the study')
     parser.add_argument('--only', nargs='*', choices=MEASURES, default=list(MEASURES))
     parser.add_argument('--child', nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument('--more', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(*args.child, args.epochs)
+        child(*args.child, args.epochs, args.more)
         return
     folder = Path(tempfile.mkdtemp(prefix='speed-'))
     try:

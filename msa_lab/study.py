@@ -13,6 +13,7 @@ import random
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -91,7 +92,10 @@ def run_study(
         for experiment, seed, folder in pending
     )
     done = len(rows) - len(pending)
-    with tqdm(total=len(rows), initial=done, desc='runs', file=sys.stdout, ncols=88) as bar:
+    bar = tqdm(total=len(rows), initial=done, desc='runs', file=sys.stdout, ncols=88)
+    with bar, warnings.catch_warnings():
+        # A worker that has grown, as one does when it meets a GPU, is replaced; nothing is lost.
+        warnings.filterwarnings('ignore', message='A worker stopped while some jobs were given')
         for row in finished:
             rows[row['experiment'], row['seed']] = row
             bar.update()

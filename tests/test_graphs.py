@@ -83,8 +83,8 @@ def test_only_a_capturable_model_on_a_gpu_is_recorded(small_file, device):
 def test_nothing_is_left_of_it(small_file, device):
     _, outputs, model = train(AblationModel, small_file, device, epochs=1)
     assert 'forward' not in vars(model)
-    copies = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
-    for other in copies:
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        other.to(device)  # packs the weights of a copied LSTM
         _, _, again, _ = evaluate(other, loaders(small_file, device)[1], nn.MSELoss(), device)
         assert torch.equal(again, outputs)
 

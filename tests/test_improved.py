@@ -60,8 +60,9 @@ def test_the_others_in_a_batch_and_the_padding_change_nothing(model, batch, devi
         together = model(*batch)
         alone = torch.cat([model(*(x[i : i + 1] for x in batch)) for i in range(16)])
         longer = model(*(nn.functional.pad(x, (0, 0, 7, 0)) for x in batch))
-    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
-    torch.testing.assert_close(longer, together, atol=1e-5, rtol=0)
+    rounding = dict(atol=1e-5 if device.type == 'cpu' else 1e-3, rtol=0)  # cuDNN uses TF32
+    torch.testing.assert_close(alone, together, **rounding)
+    torch.testing.assert_close(longer, together, **rounding)
 
 
 def test_every_parameter_learns(model, batch, device):

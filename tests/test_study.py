@@ -207,21 +207,6 @@ table.drop(columns='seconds').to_csv(sys.argv[3], index=False)
 """
 
 
-@pytest.mark.parametrize(
-    ('gpu', 'cores', 'n_jobs', 'processes'),
-    [(False, 64, -1, -1), (True, 64, -1, 4), (True, 2, -1, 2), (True, 64, 9, 9)],
-)
-def test_few_processes_share_a_gpu(workdir, monkeypatch, gpu, cores, n_jobs, processes):
-    seen, parallel = [], joblib.Parallel
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
-    monkeypatch.setattr(joblib, 'cpu_count', lambda: cores)
-    monkeypatch.setattr(
-        joblib, 'Parallel', lambda n_jobs, **kw: seen.append(n_jobs) or parallel(n_jobs=1, **kw)
-    )
-    run_study(TOYS[:1], seeds=[1], **TOY | {'n_jobs': n_jobs})
-    assert seen == [processes]
-
-
 @pytest.mark.parametrize('n_jobs', [1, 2])
 def test_a_killed_study_continues_where_it_was(workdir, n_jobs):
     """Three real kills at random moments; finished runs stay, the table is that without a kill."""
@@ -252,6 +237,32 @@ def test_a_killed_study_continues_where_it_was(workdir, n_jobs):
     assert repeated == 24 - len(finished)
     for name, content in finished.items():
         assert (Path('killed') / name / 'result.json').read_bytes() == content
+
+
+def test_a_worker_that_grows_is_replaced_in_silence(workdir):
+    """joblib ends a worker that has grown by 300 MB, as one does that first meets a GPU."""
+    hungry = "sys.kept = [*getattr(sys, 'kept', []), b'x' * 310_000_000]; time.sleep(1.1)"
+    script = SCRIPT.replace('time.sleep(0.15)', hungry).replace('range(24)', 'range(6)')
+    command = [sys.executable, '-c', script, 'runs', '2', 'table.csv']
+    env = os.environ | {'PYTHONPATH': str(ROOT)}
+    process = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert process.stderr == ''
+    assert pd.read_csv('table.csv')['error'].isna().all()
+
+
+@pytest.mark.parametrize(
+    ('gpu', 'cores', 'n_jobs', 'processes'),
+    [(False, 64, -1, -1), (True, 64, -1, 4), (True, 2, -1, 2), (True, 64, 9, 9)],
+)
+def test_few_processes_share_a_gpu(workdir, monkeypatch, gpu, cores, n_jobs, processes):
+    seen, parallel = [], joblib.Parallel
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    monkeypatch.setattr(joblib, 'cpu_count', lambda: cores)
+    monkeypatch.setattr(
+        joblib, 'Parallel', lambda n_jobs, **kw: seen.append(n_jobs) or parallel(n_jobs=1, **kw)
+    )
+    run_study(TOYS[:1], seeds=[1], **TOY | {'n_jobs': n_jobs})
+    assert seen == [processes]
 
 
 def lab_study(small_file, runs_dir, n_jobs):

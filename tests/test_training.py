@@ -341,7 +341,7 @@ def test_main_prints_trains_saves_and_tests(small_file, workdir, capsys):
     assert len(history) == 2
     saved = torch.load('best_model.pth', weights_only=True)
     for name, value in model.state_dict().items():
-        assert torch.equal(saved[name], value.cpu())
+        assert torch.equal(saved[name], value)
     assert ('train', 'loss') in read_scalars('runs/a')
 
 
