@@ -357,7 +357,7 @@ def fit(
     train_loader, valid_loader = (ResidentLoader(x, device) for x in (train_loader, valid_loader))
     scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
     log = RunWriter(log_dir) if log_dir else nullcontext()
-    with captured(model, train_loader), log as writer:
+    with log as writer, captured(model, train_loader):
         return train_model(
             model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
             checkpoint=checkpoint, writer=writer, progress=progress, quiet=quiet,

@@ -111,7 +111,7 @@ def train(side, folder, epochs, device='cpu'):
         epoch()
         wait()
         yield
-        if gpu:  # slow to measure, and about the same every time: in the first sample alone
+        if gpu:
             yield {'steps': len(loader), 'kernels': kernel_seconds(epoch)}
 
 
@@ -207,7 +207,7 @@ def sample(measure, side, folder, epochs, more):
     hidden = {} if measure.startswith('GPU') else {'CUDA_VISIBLE_DEVICES': ''}
     run = subprocess.run(
         [sys.executable, '-m', 'benchmarks.speed', '--child', measure, side, str(folder),
-         '--epochs', str(epochs), *(['--more'] if more else [])],
+         '--epochs', str(epochs), *(['--more'] if more else [])],  # the profiler is slow to start
         capture_output=True, text=True, env=os.environ | hidden,
     )  # fmt: skip
     if run.returncode:

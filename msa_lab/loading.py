@@ -9,7 +9,8 @@ class ResidentLoader:
 
     All items of its data set are stacked once, on `device`, and a batch is taken out of them by
     index. The order comes from the loader's own sampler by way of a DataLoader over indices, so
-    random numbers are drawn as the loader would draw them, and seeds give the same training.
+    random numbers are drawn as the loader would draw them (all of an epoch at its start), and seeds
+    give the same training.
     """
 
     def __init__(self, loader, device):

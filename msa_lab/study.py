@@ -31,7 +31,7 @@ from tqdm import tqdm
 from msa_lab.identity import digest
 
 CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
-JOBS_ON_A_GPU = 4  # each process takes its own part of the memory, and a few keep it busy
+JOBS_ON_A_GPU = 4  # each takes memory of its own and some seconds to start; a guess
 NBSP = '\N{NO-BREAK SPACE}'  # a number and its spread stay on one line of a table
 
 
@@ -65,7 +65,7 @@ def run_study(
     Its name covers experiment, code, data, seed and epochs, and it is never repeated; a failed one
     is tried again, a damaged one done again. Two studies may share `runs_dir`. Nothing but
     `seconds` depends on the order of the runs, on `n_jobs` or on the backend. `n_jobs=-1` is a
-    process for every core; where there is a GPU, 4 at most share it.
+    process for every core, or at most 4 that share a GPU (a Dask cluster has its own number).
     """
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names) or not names or not seeds:
@@ -94,7 +94,7 @@ def run_study(
     done = len(rows) - len(pending)
     bar = tqdm(total=len(rows), initial=done, desc='runs', file=sys.stdout, ncols=88)
     with bar, warnings.catch_warnings():
-        # A worker that has grown, as one does when it meets a GPU, is replaced; nothing is lost.
+        # joblib replaces a worker that has grown, as with a GPU's libraries; nothing is lost.
         warnings.filterwarnings('ignore', message='A worker stopped while some jobs were given')
         for row in finished:
             rows[row['experiment'], row['seed']] = row

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import msa_utils
+from msa_lab import graphs
 from msa_lab.graphs import captured
 from msa_lab.loading import ResidentLoader
 from msa_utils import AblationModel, evaluate, make_loader, set_seed, train_epoch
@@ -121,3 +122,122 @@ def test_fit_trains_inside_it(small_file, workdir, monkeypatch):
     assert begin == training == (model, training[1])
     assert isinstance(training[1], ResidentLoader)
     assert end == 'end'
+
+
+# Without a GPU: a double of PyTorch's recording that has its one trait that can do harm
+
+
+def overwriting(model, features, **options):
+    """As `make_graphed_callables`: every pass leaves its results where the last one had them."""
+    plain, parameters = model.forward, tuple(model.parameters())
+    inputs = [x.clone() for x in features]
+    score = torch.empty(len(features[0]), 1)
+    gradients = [torch.empty_like(p) for p in parameters]
+
+    class Replay(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, *args):
+            for kept, x in zip(inputs, args, strict=False):
+                kept.copy_(x)
+            return score.copy_(plain(*inputs)).detach()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            with torch.enable_grad():
+                output = plain(*inputs)  # of the last batch, whichever asks
+            for kept, new in zip(
+                gradients, torch.autograd.grad(output, parameters, gradient), strict=True
+            ):
+                kept.copy_(new)
+            return None, None, None, *(g.detach() for g in gradients)
+
+    model.forward = lambda *batch: (
+        Replay.apply(*batch, *parameters) if model.training else plain(*batch)
+    )
+
+
+@pytest.fixture
+def pair(monkeypatch):
+    """A model that is recorded with the double, and its plain twin."""
+    monkeypatch.setattr(torch.cuda, 'make_graphed_callables', overwriting)
+    set_seed(0)
+    model = AblationModel()
+    twin = copy.deepcopy(model)
+    features = [torch.randn(4, 50, width) for width in (35, 300, 74)]
+    model.forward = graphs._recorded(model.train(), features)
+    return model, twin.train()
+
+
+def batches(*sizes):
+    generator = torch.Generator().manual_seed(1)
+    return [[torch.randn(n, 50, w, generator=generator) for w in (35, 300, 74)] for n in sizes]
+
+
+def assert_same_gradients(model, twin):
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_scores_that_are_kept_stay(pair):
+    kept = []
+    for batch in batches(4, 4, 3, 4):
+        scores = [net(*batch) for net in pair]
+        scores[0].sum().backward()
+        kept.append(scores)
+    for ours, theirs in kept:
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize('zero_grad', [None, True, False])
+def test_gradients_are_added_up_or_zeroed_or_dropped(pair, zero_grad):
+    for batch in batches(4, 4, 3, 4, 4):
+        for net in pair:
+            output = net(*batch)
+            if zero_grad is not None:
+                net.zero_grad(set_to_none=zero_grad)
+            output.square().sum().backward()
+        assert_same_gradients(*pair)
+
+
+def test_two_passes_before_one_backward(pair):
+    for _ in range(2):
+        first, second = batches(4, 4)
+        for net in pair:
+            net.zero_grad()
+            (net(*first) - 2 * net(*second)).square().sum().backward()
+        assert_same_gradients(*pair)
+
+
+def test_keywords_and_evaluation_go_the_usual_way(pair):
+    vision, text, audio = batches(4)[0]
+    ours, theirs = (net(vision=vision, text=text, audio=audio) for net in pair)
+    torch.testing.assert_close(ours, theirs)
+    for net in pair:
+        net.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(pair[0](vision, text, audio), pair[1](vision, text, audio))
+
+
+def test_a_trial_leaves_no_gradient_and_no_mode(monkeypatch):
+    modes, model = [], AblationModel()
+    monkeypatch.setattr(torch.cuda, 'set_sync_debug_mode', modes.append)
+    assert not graphs._waits(model, batches(2)[0])
+    assert graphs._waits(model, batches(2)[0][::-1])  # an error of the model
+    assert modes == ['error', 'default'] * 2
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_recording_ends_with_the_training(small_file, monkeypatch):
+    """The same as on a GPU, with the double in place of PyTorch's recording."""
+    plain = train(Plain, small_file, 'cpu')
+    monkeypatch.setattr(torch.cuda, 'make_graphed_callables', overwriting)
+    monkeypatch.setattr(torch.cuda, 'set_sync_debug_mode', lambda mode: None)
+    monkeypatch.setattr(graphs, '_wanted', lambda model, loader: True)
+    losses, outputs, model = train(AblationModel, small_file, 'cpu')
+    torch.testing.assert_close(losses, plain[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(outputs, plain[1], rtol=1e-3, atol=1e-3)
+    assert 'forward' not in vars(model)
+    model.forward = own = lambda *batch: AblationModel.forward(model, *batch)
+    with captured(model, loaders(small_file, 'cpu')[0]):
+        assert model.forward is not own
+    assert model.forward is own

@@ -243,6 +243,7 @@ def test_a_worker_that_grows_is_replaced_in_silence(workdir):
     """joblib ends a worker that has grown by 300 MB, as one does that first meets a GPU."""
     hungry = "sys.kept = [*getattr(sys, 'kept', []), b'x' * 310_000_000]; time.sleep(1.1)"
     script = SCRIPT.replace('time.sleep(0.15)', hungry).replace('range(24)', 'range(6)')
+    assert hungry in script
     command = [sys.executable, '-c', script, 'runs', '2', 'table.csv']
     env = os.environ | {'PYTHONPATH': str(ROOT)}
     process = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
