@@ -62,15 +62,13 @@ def workdir(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope='session')
-def sources():
+def sources(complete):
     """The code of the mirror and of the notebook, as one program each: 'mirror', 'notebook'.
 
     The mirror is `msa_utils.py` and what it re-exports, in that order; lines of the notebook that
     only IPython understands become comments.
     """
-    nbformat = pytest.importorskip('nbformat', reason='needs Jupyter')
-    cells = nbformat.read(ROOT / 'EXP_MSA.ipynb', as_version=4).cells
-    code = '\n\n'.join(cell.source for cell in cells if cell.cell_type == 'code')
+    code = '\n\n'.join(cell.source for cell in complete.cells if cell.cell_type == 'code')
     lines = ('#' + line if line.startswith(('%', '!')) else line for line in code.splitlines())
     files = ('msa_utils.py', 'msa_ablations.py', 'msa_improved.py')
     mirror = [(ROOT / file).read_text(encoding='utf-8') for file in files]
