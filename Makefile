@@ -6,7 +6,7 @@ RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-grading fuzz lab lint student grade figures screenshots calibrate bench
+.PHONY: help venv run test test-grading fuzz lab lint mirror student grade figures screenshots calibrate bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -22,7 +22,7 @@ run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 	$(RUN) nbconvert --to notebook --execute EXP_MSA.ipynb --output-dir build \
 		--NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor \
 		--ExecutePreprocessor.record_timing=False
-	$(RUN) nbconvert --to msa_lab.page.OfflineHTMLExporter build/EXP_MSA.ipynb
+	$(RUN) nbconvert --to msa_lab.report.html_page.OfflineHTMLExporter build/EXP_MSA.ipynb
 
 test: venv  ## run the test suite
 	$(RUN) pytest
@@ -45,6 +45,9 @@ student: venv  ## the fill-in edition: build/student/ and build/student.zip
 
 grade: venv  ## grade SUBMISSIONS=dir, one folder per student: build/grades/
 	$(RUN) grading.grade "$(SUBMISSIONS)"
+
+mirror: venv  ## write msa_utils.py and the points from the notebook
+	$(RUN) grading.mirror
 
 figures: venv  ## draw images/ again
 	$(RUN) images.draw_framework

@@ -1,48 +1,31 @@
-"""The mirror of EXP_MSA.ipynb: every reusable definition of the notebook, in the notebook's order.
+"""The definitions of EXP_MSA.ipynb, in its order. `make mirror` writes this file: do not edit it.
 
-A test keeps the two the same. Sections 7 to 9 stand in `msa_ablations.py` and `msa_improved.py`.
 `python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` says what a file is.
+Besides definitions the module holds the imports that they use, and no others; `dir()` hides those.
 """
 
 import math
-import random
 import sys
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.metrics import f1_score
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from msa_ablations import *  # noqa: F403 (section 7 of the notebook)
-from msa_improved import *  # noqa: F403 (sections 8 and 9)
-from msa_lab.data import feature_dims, load_split
-from msa_lab.graphs import captured
-from msa_lab.inspection import command_line
-from msa_lab.loading import ResidentLoader
-from msa_lab.weights import read_weights, write_weights
-
-# One-layer LSTMs with dropout=0.1: it does nothing, as PyTorch warns; section 3 explains it.
-warnings.filterwarnings('ignore', message='dropout option adds dropout after all but last')
-
-
-def default_device():
-    """The first GPU where there is one, else the CPU."""
-    return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
-
-
-def set_seed(seed=42):
-    """Seed Python, numpy and torch (CPU and every GPU), so that a training can be repeated."""
-    torch.backends.cudnn.deterministic = True  # the same kernels every time
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-    torch.cuda.manual_seed_all(seed)
+from msa_lab.data import METRICS, feature_dims, load_split
+from msa_lab.data.inspection import command_line
+from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
+from msa_lab.models import masked_mean
+from msa_lab.models.padding import pack_true_steps, unpack_true_steps
+from msa_lab.speed import DeviceLoader, default_device, run_as_cuda_graphs
+from msa_lab.study import set_seed
 
 
 class MOSIDataset(Dataset):
@@ -73,6 +56,9 @@ class MOSIDataset(Dataset):
         audio = torch.tensor(self.audio[index])
         label = torch.tensor(self.labels[index])
         return vision, text, audio, label
+
+
+warnings.filterwarnings('ignore', message='dropout option adds dropout after all but last')
 
 
 class MultimodalSentimentAnalysisModel(nn.Module):
@@ -107,14 +93,6 @@ class MultimodalSentimentAnalysisModel(nn.Module):
         _, (hidden, _) = self.mm_lstm(feature)  # the state after the last step: (1, B, 128)
         output = self.fc(hidden[-1])  # (B, 128) -> (B, 1)
         return 6 * torch.sigmoid(output) - 3
-
-
-def count_parameters(model):
-    """Number of trainable parameters of a module."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-METRICS = ('Non0_acc_2', 'Non0_F1_score', 'Mult_acc_5', 'Mult_acc_7', 'MAE', 'Corr')
 
 
 def multiclass_acc(y_pred, y_true):
@@ -243,15 +221,10 @@ class RunWriter:
             self.train.add_graph(model, inputs)
 
 
-def best_epoch(history):
-    """Index (from 0) of the first epoch with the highest validation Corr; nan ranks lowest."""
+def best_index(history):
+    """Index of the record with the highest validation Corr, the first of equals; nan is lowest."""
     corrs = [record['Corr'] for record in history]
-    return max(range(len(corrs)), key=lambda e: -math.inf if math.isnan(corrs[e]) else corrs[e])
-
-
-def save_checkpoint(model, path):
-    """Write the weights beside `path` and rename: a crash leaves the old file or the new one."""
-    write_weights(path, model.state_dict())
+    return max(range(len(corrs)), key=lambda i: -math.inf if math.isnan(corrs[i]) else corrs[i])
 
 
 def mean_loss(losses, epoch):
@@ -289,7 +262,7 @@ def train_model(
         record['train_loss'] = mean_loss(losses, epoch)
         record['valid_loss'], metrics, _, _ = evaluate(model, valid_loader, criterion, device)
         history.append(record | metrics)
-        if best_epoch(history) == epoch:
+        if best_index(history) == epoch:
             save_checkpoint(model, checkpoint)
         if writer is not None:
             writer.log_epoch(history[-1])
@@ -297,95 +270,519 @@ def train_model(
         if not (progress or quiet):
             print(f'Epoch [{epoch + 1}/{epochs}], Loss: {record["train_loss"]:.4f}')
             print_result('Validation', record['valid_loss'], metrics)
-    best = best_epoch(history)
+    best = best_index(history)
     if not quiet:
         print(f'Best model saved with val_corr {history[best]["Corr"]} at epoch {best}.')
     return history
 
 
-def make_loader(data_path, split, batch_size=16, limit=None):
-    """A DataLoader over one split: shuffled for 'train', in file order for 'valid' and 'test'.
-
-    `limit` keeps only the first utterances of the split (for a quick look, never for a result).
-    """
+def make_loader(data_path, split, batch_size=16):
+    """A DataLoader over one split: shuffled for 'train', in file order for 'valid' and 'test'."""
     dataset = MOSIDataset(data_path, split)
-    if limit is not None:
-        dataset = Subset(dataset, range(min(limit, len(dataset))))
     return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')
 
 
-def evaluate_test_split(
-    model, checkpoint, data_path, criterion, device, *, batch_size=16, limit=None, quiet=False
-):
-    """Load the chosen weights from the file `checkpoint` and measure them on the test split.
+def evaluate_test_split(model, data_path, criterion, checkpoint, *, batch_size=16, quiet=False):
+    """The six metrics on the test split, a dict, of the model with the weights in `checkpoint`.
 
-    The only reader of the test split: it takes the choice from the disk, so everything that was
-    to be chosen has been chosen. Prints loss and metrics; returns what `evaluate` returns.
+    The only reader of the test split: it takes the weights from the disk, so everything that was
+    to be chosen has been chosen. Prints loss and metrics, unless `quiet`.
     """
-    model.load_state_dict(read_weights(checkpoint, device))
-    loader = make_loader(data_path, 'test', batch_size, limit)
-    loss, metrics, y_pred, y_true = evaluate(model, loader, criterion, device)
+    device = default_device()
+    load_checkpoint(model.to(device), checkpoint)
+    loader = make_loader(data_path, 'test', batch_size)
+    loss, metrics, _, _ = evaluate(model, loader, criterion, device)
     if not quiet:
         print('========== test results: ==========')
         print_result('Test', loss, metrics)
-    return loss, metrics, y_pred, y_true
-
-
-def score_test_split(model, criterion, data_path, *, checkpoint, limit=None):
-    """`evaluate_test_split` for a study: prints nothing, returns the metrics alone."""
-    _, metrics, _, _ = evaluate_test_split(
-        model, checkpoint, data_path, criterion, default_device(), limit=limit, quiet=True
-    )
     return metrics
 
 
 def fit(
-    model, criterion, data_path, *, epochs, checkpoint, log_dir=None, batch_size=16, lr=1e-3,
-    limit=None, progress=False, quiet=False,
+    model, data_path, criterion, *, epochs, checkpoint, log_dir=None, batch_size=16, lr=1e-3,
+    **options,
 ):  # fmt: skip
     """Train a model as the baseline is trained; its history, with the best weights on disk.
 
-    Adam, cosine annealing over all steps. `limit` keeps the first utterances of each split;
-    `log_dir` is the TensorBoard run directory; the rest as in `train_model`.
+    Adam, cosine annealing over all steps. `log_dir` is the TensorBoard run directory; the
+    `options` (`progress`, `quiet`) and the rest are as in `train_model`.
     """
     device = default_device()
     model.to(device)
-    train_loader = make_loader(data_path, 'train', batch_size, limit)
-    valid_loader = make_loader(data_path, 'valid', batch_size, limit)
+    train_loader = make_loader(data_path, 'train', batch_size)
+    valid_loader = make_loader(data_path, 'valid', batch_size)
     fused = device.type == 'cuda'  # on a GPU one kernel updates all parameters
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=fused)
-    train_loader, valid_loader = (ResidentLoader(x, device) for x in (train_loader, valid_loader))
+    train_loader, valid_loader = (DeviceLoader(x, device) for x in (train_loader, valid_loader))
     scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
     log = RunWriter(log_dir) if log_dir else nullcontext()
-    with log as writer, captured(model, train_loader):
+    with log as writer, run_as_cuda_graphs(model, train_loader):
         return train_model(
             model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
-            checkpoint=checkpoint, writer=writer, progress=progress, quiet=quiet,
+            checkpoint=checkpoint, writer=writer, **options,
         )  # fmt: skip
 
 
 def main(
-    data_path='./mosi_raw.pkl', epochs=20, *, build=None, batch_size=16, lr=1e-3, seed=42,
-    limit=None, checkpoint='best_model.pth', log_dir=None, progress=False,
+    data_path='./mosi_raw.pkl', epochs=20, *, build=None, seed=42, batch_size=16,
+    checkpoint='best_model.pth', **options,
 ):  # fmt: skip
     """Train the baseline, reload its best weights, test it: (model, history, test metrics).
 
-    MSE loss; `build` gives another model to train in its place; the rest as in `fit`.
+    MSE loss; `build` gives another model to train in its place; the `options` (`lr`, `log_dir`,
+    `progress`, `quiet`) and the rest are as in `fit`.
     """
-    device = default_device()
-    print(f'Device: {device}')
+    print(f'Device: {default_device()}')
     set_seed(seed)
     dims = feature_dims(data_path)  # {} unless the widths differ from the models' defaults
     model = (build or MultimodalSentimentAnalysisModel)(**dims)
     criterion = nn.MSELoss()
-    history = fit(
-        model, criterion, data_path, epochs=epochs, checkpoint=checkpoint, log_dir=log_dir,
-        batch_size=batch_size, lr=lr, limit=limit, progress=progress,
-    )  # fmt: skip
-    _, metrics, _, _ = evaluate_test_split(
-        model, checkpoint, data_path, criterion, device, batch_size=batch_size, limit=limit
-    )
+    training = dict(epochs=epochs, checkpoint=checkpoint, batch_size=batch_size, **options)
+    history = fit(model, data_path, criterion, **training)
+    metrics = evaluate_test_split(model, data_path, criterion, checkpoint, batch_size=batch_size)
     return model, history, metrics
+
+
+def padding_mask(vision, text, audio):
+    """Which steps are padding, bool (B, T): zero in all modalities, with none filled before.
+
+    An utterance of nothing but padding keeps its last step.
+    """
+    filled = vision.any(-1) | text.any(-1) | audio.any(-1)  # (B, T)
+    filled[:, -1] = True
+    return filled.int().cummax(dim=1).values == 0
+
+
+def shared_padding(padding):
+    """Number of steps at the front that are padding in every utterance, of bool (B, T).
+
+    On a GPU it is 0: to ask would make it wait, at every batch, for little.
+    """
+    return 0 if padding.is_cuda else int(padding.all(0).sum())
+
+
+class UniqueSteps:
+    """The steps of a batch that are not padding, and one padding step that stands for all others.
+
+    Layers that work step by step need to see only these: padding is zero everywhere, so the result
+    for one padding step is the result for each. `padding` is bool (B, T); n steps are kept.
+    """
+
+    def __init__(self, padding):
+        self.shape, self.kept, self.source = padding.shape, slice(None), None
+        flat = padding.flatten()  # (B * T,)
+        if flat.is_cuda or not flat.any():  # a GPU would have to wait for the number of steps
+            return
+        keep, first_padding = ~flat, flat.int().argmax()
+        keep[first_padding] = True
+        number = keep.cumsum(0) - 1  # of a kept step, among the kept ones
+        self.kept = keep.nonzero().squeeze(1)  # (n,)
+        self.source = torch.where(flat, number[first_padding], number)  # (B * T,)
+
+    def gather(self, x):
+        """The kept steps: (B, T, D) -> (n, D)."""
+        return x.flatten(0, 1)[self.kept]
+
+    def scatter(self, x):
+        """Results for the kept steps back in their places: (n, D) -> (B, T, D)."""
+        x = x if self.source is None else x.index_select(0, self.source)
+        return x.unflatten(0, self.shape)
+
+
+class RecurrentEncoder(nn.LSTM):
+    """The baseline's LSTM, (B, T, 128) -> (B, T, 128), that reads padding once.
+
+    While utterances are padded their states are the same. So the first steps are computed for the
+    longest utterances and for one that is still padded; the others join with the state of that
+    one. The result differs from `nn.LSTM` by rounding alone. On a GPU it is `nn.LSTM`.
+    """
+
+    def forward(self, sequence, padding):
+        if sequence.is_cuda:
+            return super().forward(sequence)[0]
+        begin, order = padding.sum(1).sort()  # the longest utterances begin first
+        spared = begin * torch.arange(len(begin) - 1, -1, -1)
+        if not spared.any():
+            return super().forward(sequence)[0]
+        first = int(spared.argmax())  # so many do not wait, and number `first` is still padded
+        start = int(begin[first])
+        source = order.argsort().clamp(max=first)  # (B,): whose states are those of an utterance
+        head, state = super().forward(sequence[order[: first + 1], :start])
+        state = tuple(s.index_select(1, source) for s in state)
+        tail, _ = super().forward(sequence[:, start:], state)  # (B, T - start, 128)
+        return torch.cat([head.index_select(0, source), tail], dim=1)
+
+
+class PositionEncoding(nn.Module):
+    """Adds the sinusoids of Vaswani et al. (2017), section 3.5: (B, T, dim) -> (B, T, dim)."""
+
+    def __init__(self, dim=128, max_steps=500):
+        super().__init__()
+        position = torch.arange(max_steps).unsqueeze(1)  # (T, 1)
+        frequency = torch.exp(-math.log(10000.0) * torch.arange(0, dim, 2) / dim)  # (dim / 2,)
+        table = torch.zeros(max_steps, dim)
+        table[:, 0::2] = torch.sin(position * frequency)
+        table[:, 1::2] = torch.cos(position * frequency)
+        self.register_buffer('table', table, persistent=False)
+
+    def forward(self, sequence):
+        return sequence + self.table[: sequence.shape[1]]
+
+
+class TransformerEncoder(nn.Module):
+    """One Transformer layer in place of an LSTM: (B, T, 128) -> (B, T, 128); padding is masked."""
+
+    def __init__(self, position=True, dim=128, num_heads=4, dropout=0.1):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(dim, num_heads, 2 * dim, dropout, batch_first=True)
+        self.position = PositionEncoding(dim) if position else nn.Identity()
+        self.encoder = nn.TransformerEncoder(layer, num_layers=1, enable_nested_tensor=False)
+
+    def forward(self, sequence, padding):
+        shared = shared_padding(padding)  # masked everywhere, so it need not be computed
+        sequence = self.position(sequence)[:, shared:]
+        output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])
+        return nn.functional.pad(output, (0, 0, shared, 0))  # zeros again: (B, T, 128)
+
+
+class SelfAttentionFusion(nn.Module):
+    """All sequences joined into one of M * T steps; every step attends to every other."""
+
+    def __init__(self, num_modalities, dim=128):
+        super().__init__()
+        self.modality = nn.Parameter(0.02 * torch.randn(num_modalities, dim))
+        self.encoder = TransformerEncoder(position=False, dim=dim)
+
+    def forward(self, sequences, padding):
+        tagged = [s + tag for s, tag in zip(sequences, self.modality, strict=True)]
+        joined, mask = torch.cat(tagged, dim=1), padding.repeat(1, len(tagged))  # (B, M * T, 128)
+        return masked_mean(self.encoder(joined, mask), mask)
+
+
+class CrossAttentionFusion(nn.Module):
+    """Every modality asks the others: its steps are queries, theirs are keys and values."""
+
+    def __init__(self, num_modalities, dim=128, num_heads=4, dropout=0.1):
+        super().__init__()
+        if num_modalities < 2:
+            raise ValueError('cross-attention needs at least two modalities')
+        attention = [
+            nn.MultiheadAttention(dim, num_heads, dropout, batch_first=True)
+            for _ in range(num_modalities)
+        ]
+        self.attention, self.norm = nn.ModuleList(attention), nn.LayerNorm(dim)
+
+    def forward(self, sequences, padding):
+        fused = []
+        for i, (query, attention) in enumerate(zip(sequences, self.attention, strict=True)):
+            others = torch.cat([s for j, s in enumerate(sequences) if j != i], dim=1)
+            mask = padding.repeat(1, len(sequences) - 1)  # (B, (M - 1) * T)
+            answer, _ = attention(query, others, others, mask, need_weights=False)
+            fused.append(self.norm(query + answer))  # (B, T, 128)
+        return masked_mean(sum(fused), padding)
+
+
+def make_encoder(encoder, position):
+    """A module (B, T, 128), bool (B, T) -> (B, T, 128): 'lstm' or 'transformer'."""
+    if encoder == 'lstm':
+        return RecurrentEncoder(128, 128, batch_first=True)
+    if encoder == 'transformer':
+        return TransformerEncoder(position)
+    raise ValueError(f"encoder must be 'lstm' or 'transformer'; got {encoder!r}")
+
+
+class ModalityEncoders(nn.Module):
+    """The first half of the baseline: LayerNorm, Linear, ReLU and encoder for each modality."""
+
+    def __init__(self, modalities, widths, layer_norm, encoder, position):
+        super().__init__()
+        self.modalities = tuple(modalities)
+        for name in self.modalities:
+            norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()
+            self.add_module(f'{name}_norm', norm)
+        for name in self.modalities:
+            self.add_module(f'{name}_fc', nn.Linear(widths[name], 128))
+        for name in self.modalities:
+            self.add_module(f'{name}_lstm', make_encoder(encoder, position))
+
+    def encode(self, vision, text, audio):
+        """The output sequence of every modality, a list of (B, T, 128), and the padding mask."""
+        padding = padding_mask(vision, text, audio)
+        features, sequences = {'vision': vision, 'text': text, 'audio': audio}, []
+        unique = UniqueSteps(padding)
+        for name in self.modalities:
+            x = unique.gather(features[name])  # (n, width)
+            x = self.get_submodule(f'{name}_norm')(x)
+            x = torch.relu(self.get_submodule(f'{name}_fc')(x))
+            x = unique.scatter(x)  # (B, T, 128)
+            sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))
+        return sequences, padding
+
+
+class AblationModel(ModalityEncoders):
+    """The baseline with one thing changed; the defaults give the baseline from its weights.
+
+    `encoder`: 'lstm' or 'transformer' (`position=False` leaves its position encoding out).
+    `fusion`: 'sum', 'self_attention' or 'cross_attention'. `modalities` are those used.
+    """
+
+    capturable = True  # not inherited: the same kernels for every batch, `fit` may record them
+
+    def __init__(
+        self, encoder='lstm', fusion='sum', layer_norm=True, position=True,
+        modalities=('vision', 'text', 'audio'), vision_dim=35, text_dim=300, audio_dim=74,
+    ):  # fmt: skip
+        widths = {'vision': vision_dim, 'text': text_dim, 'audio': audio_dim}
+        super().__init__(modalities, widths, layer_norm, encoder, position)
+        if fusion == 'sum':
+            self.mm_lstm = make_encoder(encoder, position)
+        elif fusion == 'self_attention':
+            self.fusion = SelfAttentionFusion(len(self.modalities))
+        elif fusion == 'cross_attention':
+            self.fusion = CrossAttentionFusion(len(self.modalities))
+        else:
+            raise ValueError(f"fusion must be 'sum', 'self_' or 'cross_attention'; got {fusion!r}")
+        self.fc = nn.Linear(128, 1)
+
+    def forward(self, vision, text, audio):
+        sequences, padding = self.encode(vision, text, audio)
+        if hasattr(self, 'mm_lstm'):
+            fused = self.mm_lstm(sum(sequences), padding)[:, -1]  # the last step: (B, 128)
+        else:
+            shared = shared_padding(padding)  # masked everywhere: cut off
+            fused = self.fusion([s[:, shared:] for s in sequences], padding[:, shared:])
+        return 6 * torch.sigmoid(self.fc(fused)) - 3  # (B, 1)
+
+
+class ConstantModel(nn.Module):
+    """The floor: one number for every utterance, (B, 1), whatever it is shown, however wide."""
+
+    def __init__(self, value, **dims):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(float(value)))
+
+    def forward(self, vision, text, audio):
+        return self.value.expand(len(text), 1)
+
+
+class PackedLSTM(nn.LSTM):
+    """An LSTM that reads the true steps alone: (B, T, D), bool (B, T) -> (B, T, H).
+
+    The output is 0 where `padding` is True. Needed by the direction that reads backwards: it
+    begins at the last word and must end at the first.
+    """
+
+    def forward(self, sequence, padding):
+        output, _ = super().forward(pack_true_steps(sequence, padding))
+        return unpack_true_steps(output, padding)  # (B, T, H)
+
+
+class WordDropout(nn.Module):
+    """Hides whole words while training, each with probability `p`: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, sequence):
+        if not self.training:
+            return sequence
+        kept = torch.rand(sequence.shape[:2], device=sequence.device) >= self.p
+        return sequence * kept.unsqueeze(-1)
+
+
+class UtteranceSummary(nn.Module):
+    """Vision or audio in one vector: (B, T, D), missing (B, T) -> (B, 32).
+
+    Every feature is standardised over the frames that are there (BatchNorm) and clipped at 3
+    standard deviations; Linear and ReLU; the mean over the frames that are there, 0 without any.
+    While training, an utterance loses the modality with probability `p_modality`.
+    """
+
+    def __init__(self, width, dim=32, dropout=0.3, p_modality=0.2):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+        self.fc = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim), nn.ReLU())
+        self.p_modality = p_modality
+
+    def forward(self, sequence, missing):
+        summary = masked_mean(self.fc(self.standardize(sequence, missing)), missing)  # (B, 32)
+        present = ~missing.all(1, keepdim=True)  # (B, 1)
+        if self.training:
+            present = present & (
+                torch.rand(present.shape, device=present.device) >= self.p_modality
+            )
+        return summary * present
+
+    def standardize(self, sequence, missing):
+        frames = sequence[~missing]  # (number of frames, D)
+        self.norm.train(self.training and len(frames) > 1)  # one frame has no spread of its own
+        standard = torch.zeros_like(sequence)
+        standard[~missing] = self.norm(frames).clamp(-3, 3)
+        return standard
+
+
+class GatedShift(nn.Module):
+    """Face and voice move every word, each through a gate: (B, T, 256), 2 x (B, 32) -> (B, T, 256).
+
+    After the Multimodal Adaptation Gate of Rahman et al. (ACL 2020), with one summary of the
+    utterance per modality in place of one vector per word.
+    """
+
+    def __init__(self, text_dim=256, dim=32):
+        super().__init__()
+        self.vision_gate = nn.Linear(text_dim + dim, text_dim)
+        self.audio_gate = nn.Linear(text_dim + dim, text_dim)
+        self.vision_fc = nn.Linear(dim, text_dim, bias=False)  # no bias: no face, no shift
+        self.audio_fc = nn.Linear(dim, text_dim, bias=False)
+        self.norm = nn.LayerNorm(text_dim)
+
+    def forward(self, text, vision, audio):
+        vision, audio = (x.unsqueeze(1).expand(-1, text.shape[1], -1) for x in (vision, audio))
+        vision_gate = torch.sigmoid(self.vision_gate(torch.cat([text, vision], dim=-1)))
+        audio_gate = torch.sigmoid(self.audio_gate(torch.cat([text, audio], dim=-1)))
+        shift = vision_gate * self.vision_fc(vision) + audio_gate * self.audio_fc(audio)
+        return self.norm(text + shift)  # (B, T, 256)
+
+
+class AttentionPooling(nn.Module):
+    """A weighted mean over the words: (B, T, D), bool (B, T) -> (B, D) and weights (B, T).
+
+    The weights sum to 1 over the true steps and are 0 on padding (Yang et al., NAACL 2016).
+    """
+
+    def __init__(self, dim):
+        super().__init__()
+        self.score = nn.Linear(dim, 1)
+
+    def forward(self, sequence, padding):
+        scores = self.score(sequence).squeeze(-1)  # (B, T, 1) -> (B, T)
+        weights = scores.masked_fill(padding, float('-inf')).softmax(dim=1)
+        return (weights.unsqueeze(1) @ sequence).squeeze(1), weights  # (B, 1, D) -> (B, D)
+
+
+class ImprovedSentimentModel(nn.Module):
+    """The improved model of question 3, chosen without the test split.
+
+    `forward(vision, text, audio)` takes float tensors (B, T, 35), (B, T, 300), (B, T, 74) and
+    returns (B, 1), a score in (-3, 3). The feature widths are keyword arguments.
+    """
+
+    def __init__(self, vision_dim=35, text_dim=300, audio_dim=74):
+        super().__init__()
+        self.text_norm = nn.LayerNorm(text_dim)
+        self.text_dropout = nn.Sequential(WordDropout(0.1), nn.Dropout(0.3))
+        self.text_lstm = PackedLSTM(text_dim, 128, batch_first=True, bidirectional=True)
+        self.vision_summary = UtteranceSummary(vision_dim)
+        self.audio_summary = UtteranceSummary(audio_dim)
+        self.shift = GatedShift()
+        self.pooling = AttentionPooling(256)
+        self.fc = nn.Sequential(
+            *(nn.Dropout(0.5), nn.Linear(256, 64), nn.ReLU()),
+            *(nn.Dropout(0.25), nn.Linear(64, 1)),
+        )
+
+    def forward(self, vision, text, audio):
+        return self.look_inside(vision, text, audio)[0]
+
+    def look_inside(self, vision, text, audio):
+        """The score (B, 1) and the attention over the words (B, T): see section 9."""
+        padding = padding_mask(vision, text, audio)
+        words = self.text_dropout(self.text_norm(text))
+        words = self.text_lstm(words, padding)  # (B, T, 256)
+        vision = self.vision_summary(vision, ~vision.any(-1))  # (B, 32)
+        audio = self.audio_summary(audio, ~audio.any(-1))
+        words = self.shift(words, vision, audio)  # (B, T, 256)
+        pooled, weights = self.pooling(words, padding)  # (B, 256), (B, T)
+        return 3 * torch.tanh(self.fc(pooled)), weights
+
+
+def without(modality):
+    """A corruption: the modality is missing (all zeros) in every utterance."""
+
+    def corrupt(vision, text, audio):
+        features = {'vision': vision, 'text': text, 'audio': audio}
+        features[modality] = torch.zeros_like(features[modality])
+        return tuple(features.values())
+
+    return corrupt
+
+
+def with_lost_frames(share, seed=0):
+    """A corruption: every frame of vision and of audio is lost with probability `share`."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def corrupt(vision, text, audio):
+        kept = [torch.rand(x.shape[:2], generator=generator) >= share for x in (vision, audio)]
+        vision, audio = (
+            x * k.unsqueeze(-1).to(x.device) for x, k in zip((vision, audio), kept, strict=True)
+        )
+        return vision, text, audio
+
+    return corrupt
+
+
+def with_noise(level, vision_sd, audio_sd, seed=0):
+    """A corruption: Gaussian noise on every frame of vision and audio that is there.
+
+    Its standard deviation is `level` times that of each feature, (35,) and (74,).
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def add(x, sd):
+        noise = torch.randn(x.shape, generator=generator) * sd
+        return x + level * noise.to(x.device) * x.any(-1, keepdim=True)
+
+    def corrupt(vision, text, audio):
+        return add(vision, vision_sd), text, add(audio, audio_sd)
+
+    return corrupt
+
+
+@contextmanager
+def corrupted(model, corrupt):
+    """In its `with` block the model sees `corrupt(vision, text, audio)` of what it is shown."""
+    hook = model.register_forward_pre_hook(lambda module, features: corrupt(*features))
+    try:
+        yield model
+    finally:
+        hook.remove()
+
+
+def sweep(models, corruptions, score):
+    """What every model makes of every corruption, a DataFrame: `model`, `seed`, `level`, metrics.
+
+    `models` is {(name, seed): (model, checkpoint)}; `corruptions` is {level: make}, where `make()`
+    gives a corruption, made anew for each model so that all meet the same accidents;
+    `score(model, checkpoint=...)` returns the metrics, a dict.
+    """
+    rows = []
+    for (name, seed), (model, checkpoint) in models.items():
+        for level, make in corruptions.items():
+            with corrupted(model, make()):
+                metrics = score(model, checkpoint=checkpoint)
+            rows.append({'model': name, 'seed': seed, 'level': level, **metrics})
+    return pd.DataFrame(rows)
+
+
+def hide_words(loader, steps):
+    """The batches of a loader, as a list, with one step of the text hidden in every utterance.
+
+    `steps` (N,) says which, in the order of the loader; a hidden step is all zeros.
+    """
+    batches, first = [], 0
+    for vision, text, audio, label in loader:
+        text, rows = text.clone(), torch.arange(len(text))
+        text[rows, torch.as_tensor(steps[first : first + len(text)])] = 0
+        batches.append((vision, text, audio, label))
+        first += len(text)
+    return batches
+
+
+def __dir__():
+    """The definitions alone, without what they import."""
+    values = globals().items()
+    return [name for name, value in values if getattr(value, '__module__', '') == __name__]
 
 
 if __name__ == '__main__':

@@ -19,8 +19,7 @@ import pandas as pd
 from torch import nn
 
 import msa_utils
-from msa_lab import zoo
-from msa_lab.standin import make_standin, write_standin
+from msa_lab.data.synthetic import make_standin, write_standin
 from msa_lab.study import Experiment, run_study, summarize
 
 RUNS = Path('runs/better_model')

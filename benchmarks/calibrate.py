@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 import msa_utils
 from msa_lab.data import SPLITS, load_split
-from msa_lab.standin import LATENT_SCALE, Settings, World, write_standin
+from msa_lab.data.synthetic import LATENT_SCALE, Settings, World, write_standin
 
 
 class BagOfWords(nn.Module):

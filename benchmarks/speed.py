@@ -35,9 +35,9 @@ from benchmarks.naive import (
     naive_study,
 )
 from msa_lab.data import SPLITS
-from msa_lab.graphs import captured
-from msa_lab.loading import ResidentLoader
-from msa_lab.standin import make_standin, write_standin
+from msa_lab.data.synthetic import make_standin, write_standin
+from msa_lab.speed.cuda_graphs import run_as_cuda_graphs
+from msa_lab.speed.device_loader import DeviceLoader
 from msa_lab.study import Experiment, run_study
 
 RESULTS = Path(__file__).with_name('RESULTS.md')
@@ -95,7 +95,7 @@ def train(side, folder, epochs, device='cpu'):
     if side == 'naive':
         loader = naive_loaders(path)['train']
     else:
-        loader = ResidentLoader(msa_utils.make_loader(path, 'train'), device)
+        loader = DeviceLoader(msa_utils.make_loader(path, 'train'), device)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20 * len(loader))
     if side == 'naive':
         epoch = partial(naive_epoch, model, loader, nn.MSELoss(), optimizer, device, scheduler)
@@ -104,7 +104,7 @@ def train(side, folder, epochs, device='cpu'):
             msa_utils.train_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, device
         )
     wait = torch.cuda.synchronize if gpu else lambda: None
-    with nullcontext() if side == 'naive' else captured(model, loader):
+    with nullcontext() if side == 'naive' else run_as_cuda_graphs(model, loader):
         epoch()
         wait()
         yield
@@ -133,7 +133,7 @@ def evaluate(side, folder, epochs, device='cpu'):
         run = partial(naive_evaluate, model, loader, nn.MSELoss(), device)
     else:
         model = msa_utils.AblationModel().to(device)
-        loader = ResidentLoader(msa_utils.make_loader(path, 'test'), device)
+        loader = DeviceLoader(msa_utils.make_loader(path, 'test'), device)
         run = partial(msa_utils.evaluate, model, loader, nn.MSELoss(), device)
     run()
     yield

@@ -3,8 +3,8 @@
 from jinja2 import DictLoader, Environment
 
 from grading.marks import marked
-from grading.release import tasks
 from grading.render import POLICY, answer_html, message_html
+from grading.tasks import tasks
 
 HEAD = """
 <!doctype html>

@@ -18,9 +18,10 @@ from grading import sandbox
 from grading.feedback import question_page, student_page
 from grading.jobs import FRESH, STARTUP_SECONDS, Jobs, kept_rows, load_checks_afresh, version
 from grading.marks import Marks, marked, write_csv
-from grading.release import ROOT, make_course, tasks
+from grading.release import make_course
 from grading.submissions import find
-from msa_lab.standin import write_standin
+from grading.tasks import ROOT, tasks
+from msa_lab.data.synthetic import write_standin
 
 SIZES = dict(videos=(16, 6, 8), utterances=(256, 96, 96))  # the stand-in that is graded on
 

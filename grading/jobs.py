@@ -17,9 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from grading import sandbox
-from grading.release import NOTEBOOK, ROOT
+from grading.tasks import NOTEBOOK, ROOT
 from grading.worker import ungraded
-from msa_lab.files import replacing
+from msa_lab.files.atomic import atomic_write
 
 FRESH = f"""import sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -39,7 +39,7 @@ def load_checks_afresh(notebook):
 
 def version():
     """What every grade depends on: the complete notebook, the checks and the grading."""
-    code = (*(ROOT / 'msa_lab').glob('*.py'), *(ROOT / 'grading').glob('*.py'))
+    code = (*(ROOT / 'msa_lab').rglob('*.py'), *(ROOT / 'grading').rglob('*.py'))
     digest = hashlib.sha256()
     for file in (ROOT / NOTEBOOK, *sorted(code)):
         digest.update(file.read_bytes())
@@ -86,7 +86,7 @@ class Jobs:
             row['ended'] += f'（交来的文件是 {submission.name}）'
         row |= {'student': submission.student, 'beside': submission.beside}
         row |= {'version': self.version, 'key': '' if row['failed'] else key}
-        with replacing(self._file(submission)) as file:
+        with atomic_write(self._file(submission)) as file:
             file.write(json.dumps(row, ensure_ascii=False).encode())
         return row
 

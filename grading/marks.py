@@ -11,8 +11,8 @@ import io
 import json
 from dataclasses import dataclass, field
 
-from grading.release import tasks
-from msa_lab.files import replacing
+from grading.tasks import tasks
+from msa_lab.files.atomic import atomic_write
 
 NOTHING = '-'  # stands where there is nothing to read
 CHANGED = '?'  # behind a mark that was given for an earlier text of the answer
@@ -28,7 +28,7 @@ class Marks:
     """What humans have decided, by (student, key of the task).
 
     `given` are marks for the answers as they are, `old` marks for earlier ones, `changes` pairs
-    (points, reason). `shown` is {student: {key: digest of the answer that was last shown}}, and
+    (points, reason). `shown` is {student: {key: fingerprint of the answer that was last shown}}, and
     `notes` {student: {column: text}} the columns of written.csv that somebody has added.
     """
 
@@ -86,7 +86,7 @@ class Marks:
             if not row['points']:
                 continue
             student = row['student']
-            now = {key: digest(row['answers'].get(key, '')) for key in marked()}
+            now = {key: answer_fingerprint(row['answers'].get(key, '')) for key in marked()}
             before = self.shown.get(student, now)
             for key in marked():
                 if (student, key) in self.given and before.get(key, now[key]) != now[key]:
@@ -127,11 +127,11 @@ class Marks:
     def write(self, out, rows):
         """Write written.csv, then answers.json: if only the first is written, nothing is lost."""
         write_csv(self.sheet(rows), out / 'written.csv')
-        with replacing(out / 'answers.json') as file:
+        with atomic_write(out / 'answers.json') as file:
             file.write(json.dumps(self.shown, ensure_ascii=False, indent=1).encode())
 
 
-def digest(answer):
+def answer_fingerprint(answer):
     """What tells one text of an answer from another; how its lines are broken does not matter."""
     return hashlib.sha256(' '.join(answer.split()).encode()).hexdigest()[:16]
 
@@ -185,5 +185,5 @@ def write_csv(lines, path):
     table = csv.DictWriter(text, columns, restval='', lineterminator='\n')
     table.writeheader()
     table.writerows(lines)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(text.getvalue().encode('utf-8-sig'))

@@ -10,8 +10,6 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -26,8 +24,8 @@ from nbgrader.preprocessors import (
 )
 from traitlets.config import Config
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOK = 'EXP_MSA.ipynb'
+from grading.tasks import NOTEBOOK, ROOT
+
 ASSIGNMENT = 'msa'
 COMPLETE_ONLY = 'complete-edition'
 README = """# 多模态情感分析实验（填空版）
@@ -50,43 +48,6 @@ README = """# 多模态情感分析实验（填空版）
 5. 分析写在标着“（在这里写下你的分析。）”的单元里，把这一行换成你的文字。不要删掉任何单元。
 6. 提交 `EXP_MSA.ipynb` 这一个文件；思考题 3 如果另有笔记本，放在同一个目录里一起交。
 """
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is graded: its name and title, points, whether a human reads it, its code cells.
-
-    `scheme` is the Markdown of a written answer's cell: question, reference answer, mark scheme.
-    """
-
-    name: str
-    title: str
-    points: int
-    written: bool
-    cells: tuple
-    scheme: str
-
-
-@cache
-def tasks():
-    """Every task of the complete notebook, in order: {name of the graded cell: Task}."""
-    cells = nbformat.read(ROOT / NOTEBOOK, as_version=4).cells
-    (overview,) = [cell.source for cell in cells if cell.id == 'tasks']
-    titles = dict(re.findall(r'\| ((?:TODO|分析) [\d.]+) \| ([^|]+) \| \d+ (?=\|)', overview))
-    found = {}
-    for cell in cells:
-        info = cell.metadata.get('nbgrader', {})
-        if info.get('grade'):
-            number = re.match(r'(?:# 自检|\*\*分析) ([\d.]+)', cell.source)[1]
-            name = f'{"分析" if info["solution"] else "TODO"} {number}'
-            mark = f'### BEGIN SOLUTION {number} '
-            mine = (c.id for c in cells if c.cell_type == 'code' and mark in c.source)
-            own = () if info['solution'] else tuple(mine)
-            scheme = re.sub(r'<!-- ### .*? -->', '', cell.source) if info['solution'] else ''
-            found[info['grade_id']] = Task(
-                name, titles[name], info['points'], info['solution'], own, scheme
-            )
-    return found
 
 
 class FillIn(ClearSolutions):

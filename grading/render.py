@@ -8,7 +8,7 @@ from markupsafe import Markup
 from mistune import HTMLRenderer
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from msa_lab.page import OfflineHTMLExporter
+from msa_lab.report.html_page import OfflineHTMLExporter
 
 POLICY = Markup(
     '<meta http-equiv="Content-Security-Policy" '

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from grading.release import NOTEBOOK, tasks
+from grading.tasks import NOTEBOOK, tasks
 
 MAX_BYTES = 50_000_000
 

@@ -20,10 +20,11 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import CheckCellMetadata, Execute, LimitOutput, SaveAutoGrades
 from nbgrader.utils import is_grade
 
-from grading.release import ASSIGNMENT, NOTEBOOK, course_config, nbgrader_api, tasks
+from grading.release import ASSIGNMENT, course_config, nbgrader_api
 from grading.render import notebook_html
 from grading.sandbox import KERNEL, Limits, Watchdog, write_kernel
 from grading.submissions import MAX_BYTES
+from grading.tasks import NOTEBOOK, tasks
 
 STUDENT = 'student'  # inside a course of its own, so the real name need not be a valid one
 SETTINGS = "# 评分时的设置\nDATA, PROFILE, SEEDS = '', 'smoke', []"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle, Ellipse, FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.path import Path as Route
 
-from msa_lab.figures import COLOURS
+from msa_lab.report.figures import COLOURS
 
 PURPLE, INK, GREY, PANEL = '#6A51A3', '#262626', '#595959', '#F3F3F1'
 

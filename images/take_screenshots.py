@@ -13,8 +13,8 @@ import nbformat
 from PIL import Image
 
 from images.browser import LabNotebook, browser, chromium, jupyterlab, offline_page, tensorboard
-from msa_lab.page import OfflineHTMLExporter
-from msa_lab.standin import write_standin
+from msa_lab.data.synthetic import write_standin
+from msa_lab.report.html_page import OfflineHTMLExporter
 from msa_utils import main as train
 
 ROOT = Path(__file__).parent.parent

@@ -20,8 +20,8 @@ from torch import nn
 from tqdm import tqdm
 
 from msa_lab.data import load_split
-from msa_lab.logs import read_scalars
-from msa_lab.standin import write_standin
+from msa_lab.data.synthetic import write_standin
+from msa_lab.files.tensorboard_logs import read_scalars
 from msa_lab.study import Experiment, run_study
 from msa_utils import METRICS, RunWriter, save_checkpoint
 from tests.packings import TINY

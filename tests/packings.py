@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from msa_lab.standin import make_standin
+from msa_lab.data.synthetic import make_standin
 
 TINY = dict(videos=(2, 2, 2), utterances=(6, 4, 5))
 

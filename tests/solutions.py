@@ -406,7 +406,7 @@ WRONG = [
     _wrong('never normalised', '13', '没有可学习的归一化', (NORM, 'norm = nn.Identity()')),
     _wrong('no ReLU', '13', 'ReLU', (USE_FC, "x = self.get_submodule(f'{name}_fc')(x)")),
     _wrong('uses one modality for all', '13', 'shapes cannot be multiplied|normalized_shape',
-           (USE_NORM, USE_NORM.replace('(x)', '(once.pick(text))'))),
+           (USE_NORM, USE_NORM.replace('(x)', '(once.gather(text))'))),
     _wrong('sequences not collected', '13', '得到 0 个',
            (USE_LSTM, "self.get_submodule(f'{name}_lstm')(x, padding)")),
     _wrong('no position left in', '14', '同样的',

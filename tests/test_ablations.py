@@ -14,8 +14,8 @@ from msa_utils import (
     PositionEncoding,
     RecurrentEncoder,
     SelfAttentionFusion,
-    StepsOnce,
     TransformerEncoder,
+    UniqueSteps,
     masked_mean,
     padding_mask,
     set_seed,
@@ -171,12 +171,12 @@ def test_recurrent_encoder_computes_few_steps(monkeypatch):
 
 def test_steps_once_are_those_that_differ():
     padding = torch.tensor([[True, True, False], [True, False, False]])
-    once, x = StepsOnce(padding), torch.randn(2, 3, 4) * ~padding.unsqueeze(-1)
-    assert once.pick(x).shape == (4, 4)
-    assert torch.equal(once.lay_out(once.pick(x)), x)
-    full = StepsOnce(torch.zeros(2, 3, dtype=torch.bool))
-    assert full.pick(x).shape == (6, 4)
-    assert torch.equal(full.lay_out(full.pick(x)), x)
+    once, x = UniqueSteps(padding), torch.randn(2, 3, 4) * ~padding.unsqueeze(-1)
+    assert once.gather(x).shape == (4, 4)
+    assert torch.equal(once.scatter(once.gather(x)), x)
+    full = UniqueSteps(torch.zeros(2, 3, dtype=torch.bool))
+    assert full.gather(x).shape == (6, 4)
+    assert torch.equal(full.scatter(full.gather(x)), x)
 
 
 def test_position_encoding_against_the_formula():

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.better_model import PARTS, WORLDS, differences, markdown, without_part, write_folds
 from msa_lab.data import load_split
-from msa_lab.standin import Settings
+from msa_lab.data.synthetic import Settings
 from msa_lab.study import summarize
 from msa_utils import ImprovedSentimentModel, set_seed
 from tests.conftest import SMALL

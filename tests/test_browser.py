@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from grading.release import NOTEBOOK, ROOT, release
-from msa_lab.page import OfflineHTMLExporter
+from msa_lab.report.html_page import OfflineHTMLExporter
 from msa_utils import RunWriter, main
 from tests.test_notebook import N_FIGURES, assert_clean, code_cells, lab_in, pictures
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibrate import TARGETS, oracle, report, verdict
-from msa_lab.standin import Settings, World
+from msa_lab.data.synthetic import Settings, World
 
 
 @pytest.mark.parametrize(

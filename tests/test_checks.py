@@ -16,8 +16,9 @@ import pytest
 import torch
 
 import msa_utils
-from msa_lab import check_metrics, checks
-from msa_lab.check_tools import without_stubs
+from msa_lab import checks
+from msa_lab.checks import metrics as check_metrics
+from msa_lab.checks.tools import without_stubs
 from tests.solutions import (
     CHECKS,
     CORRECT,

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msa_lab import data
 from msa_lab.data import DataError, load_split
-from msa_lab.inspection import describe, inspect
-from msa_lab.pickles import read_pickle
-from msa_lab.split import true_lengths
-from msa_lab.standin import make_standin
+from msa_lab.data.inspection import describe, inspect
+from msa_lab.data.pickle_reader import read_pickle
+from msa_lab.data.split import true_lengths
+from msa_lab.data.synthetic import make_standin
 from tests.packings import TINY
 
 
@@ -108,7 +107,7 @@ def test_unknown_split_and_missing_file(small_file, tmp_path):
         load_split(small_file, 'dev')
     with pytest.raises(FileNotFoundError, match=r'box\.nju\.edu\.cn') as caught:
         load_split(tmp_path / 'mosi_raw.pkl')
-    assert 'msa_lab.standin' in str(caught.value)
+    assert 'msa_lab.data.synthetic' in str(caught.value)
 
 
 NO_PICKLE = {

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from msa_lab import figures
+from msa_lab.report import figures
 from msa_lab.study import summarize
 
 rng = np.random.default_rng(0)

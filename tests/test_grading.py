@@ -32,7 +32,7 @@ from grading.render import message_html
 from grading.sandbox import Limits
 from grading.submissions import find_one
 from grading.worker import answers_below, put_back, read_submission
-from msa_lab.standin import write_standin
+from msa_lab.data.synthetic import write_standin
 from tests.solutions import CORRECT, WRONG, edit
 
 needs_sandbox = pytest.mark.skipif(

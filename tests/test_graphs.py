@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 import msa_utils
-from msa_lab import graphs
-from msa_lab.graphs import captured
-from msa_lab.loading import ResidentLoader
+from msa_lab.speed.cuda_graphs import run_as_cuda_graphs
+from msa_lab.speed.device_loader import DeviceLoader
 from msa_utils import AblationModel, evaluate, make_loader, set_seed, train_epoch
 
 
@@ -35,18 +34,18 @@ class Plain(AblationModel):
 
 
 def loaders(path, device):
-    return [ResidentLoader(make_loader(path, split), device) for split in ('train', 'valid')]
+    return [DeviceLoader(make_loader(path, split), device) for split in ('train', 'valid')]
 
 
 def train(build, path, device, epochs=2):
-    """Batch losses, the validation outputs and the model after training inside `captured`."""
+    """Batch losses, the validation outputs and the model after training inside `run_as_cuda_graphs`."""
     set_seed(42)
     model = build().to(device)
     train_loader, valid_loader = loaders(path, device)
     optimizer = torch.optim.Adam(model.parameters())
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 14)
     losses, criterion = [], nn.MSELoss()
-    with captured(model, train_loader):
+    with run_as_cuda_graphs(model, train_loader):
         for _ in range(epochs):
             losses.append(train_epoch(model, train_loader, criterion, optimizer, scheduler, device))
             _, _, outputs, _ = evaluate(model, valid_loader, criterion, device)
@@ -74,10 +73,12 @@ def test_the_same_seed_gives_the_same_training(encoder, small_file, device):
 def test_only_a_capturable_model_on_a_gpu_is_recorded(small_file, device):
     for build, recorded in ((AblationModel, True), (Waiting, False), (Plain, False)):
         model = build().to(device)
-        with captured(model, loaders(small_file, device)[0]):
+        with run_as_cuda_graphs(model, loaders(small_file, device)[0]):
             assert ('forward' in vars(model)) == (recorded and device.type == 'cuda')
     model = AblationModel().to(device)
-    with captured(model, make_loader(small_file, 'train')):  # its batches come from elsewhere
+    with run_as_cuda_graphs(
+        model, make_loader(small_file, 'train')
+    ):  # its batches come from elsewhere
         assert 'forward' not in vars(model)
 
 
@@ -92,7 +93,10 @@ def test_nothing_is_left_of_it(small_file, device):
 
 def test_an_error_in_the_training_leaves_nothing_either(small_file, device):
     model = AblationModel().to(device)
-    with pytest.raises(KeyboardInterrupt), captured(model, loaders(small_file, device)[0]):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        run_as_cuda_graphs(model, loaders(small_file, device)[0]),
+    ):
         raise KeyboardInterrupt
     assert 'forward' not in vars(model)
 
@@ -115,12 +119,12 @@ def test_fit_trains_inside_it(small_file, workdir, monkeypatch):
         yield
         events.append('end')
 
-    monkeypatch.setattr(msa_utils, 'captured', watched)
+    monkeypatch.setattr(msa_utils, 'run_as_cuda_graphs', watched)
     monkeypatch.setattr(msa_utils, 'train_model', lambda *args, **kw: events.append(args[:2]))
     msa_utils.fit(model, nn.MSELoss(), small_file, epochs=1, checkpoint='a.pth')
     begin, training, end = events
     assert begin == training == (model, training[1])
-    assert isinstance(training[1], ResidentLoader)
+    assert isinstance(training[1], DeviceLoader)
     assert end == 'end'
 
 
@@ -238,6 +242,6 @@ def test_a_recording_ends_with_the_training(small_file, monkeypatch):
     torch.testing.assert_close(outputs, plain[1], rtol=1e-3, atol=1e-3)
     assert 'forward' not in vars(model)
     model.forward = own = lambda *batch: AblationModel.forward(model, *batch)
-    with captured(model, loaders(small_file, 'cpu')[0]):
+    with run_as_cuda_graphs(model, loaders(small_file, 'cpu')[0]):
         assert model.forward is not own
     assert model.forward is own

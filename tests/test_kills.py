@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from msa_lab.data import load_split
-from msa_lab.files import STALE_SECONDS, replacing
-from msa_lab.standin import STANDIN_PATH, ensure_data, write_standin
-from msa_lab.weights import read_weights
+from msa_lab.data.synthetic import STANDIN_PATH, ensure_data, write_standin
+from msa_lab.files.atomic import STALE_SECONDS, atomic_write
+from msa_lab.files.checkpoints import read_weights
 from msa_utils import save_checkpoint
 from tests.packings import TINY
 
@@ -70,7 +70,9 @@ def test_a_standin_that_does_not_fit_is_not_there(workdir, small_disk):
 
 
 def test_a_damaged_standin_is_said_and_made_anew(workdir, capsys, monkeypatch):
-    monkeypatch.setattr('msa_lab.standin.write_standin', lambda path: write_standin(path, **TINY))
+    monkeypatch.setattr(
+        'msa_lab.data.synthetic.write_standin', lambda path: write_standin(path, **TINY)
+    )
     whole = ensure_data().read_bytes()
     assert capsys.readouterr().out == ''
     STANDIN_PATH.write_bytes(whole[:-1000])
@@ -99,14 +101,14 @@ def test_what_killed_writers_left_beside_a_file_goes_after_an_hour(workdir):
     stale.touch()
     old = time.time() - STALE_SECONDS - 1
     os.utime(stale, (old, old))
-    with replacing('[a]') as file:
+    with atomic_write('[a]') as file:
         file.write(b'content')
     assert sorted(os.listdir()) == ['.[a].1.tmp', '[a]']
 
 
 def test_an_exception_while_writing_leaves_the_old_file(workdir):
     def interrupted():
-        with replacing('a') as file:
+        with atomic_write('a') as file:
             file.write(b'half')
             raise KeyboardInterrupt
 

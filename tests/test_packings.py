@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import msa_utils
-from msa_lab import zoo
 from msa_lab.data import DataError, feature_dims, load_file, load_split
-from msa_lab.inspection import inspect
+from msa_lab.data.inspection import inspect
 from tests.packings import ALIGNED, TINY, UNALIGNED, dumps_python2, mmsa, mult, multibench
 
 WIDTHS = {'MultiBench': (35, 300, 74), 'MulT': (20, 300, 5), 'MMSA': (20, 768, 5)}

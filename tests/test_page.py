@@ -4,7 +4,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat import v4
 
-from msa_lab.page import OfflineHTMLExporter
+from msa_lab.report.html_page import OfflineHTMLExporter
 
 
 def page(*markdown):

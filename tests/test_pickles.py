@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from msa_lab.data import DataError, load_split
-from msa_lab.pickles import ALLOWED, read_pickle
-from msa_lab.standin import make_standin
+from msa_lab.data.pickle_reader import ALLOWED, read_pickle
+from msa_lab.data.synthetic import make_standin
 from tests.packings import TINY
 
 ROOT = Path(__file__).parent.parent

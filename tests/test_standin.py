@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msa_lab import words
-from msa_lab.data import SPLITS, load_split, opened
-from msa_lab.inspection import describe
-from msa_lab.standin import (
+from msa_lab.data import SPLITS, load_split
+from msa_lab.data import synthetic_words as words
+from msa_lab.data.inspection import describe
+from msa_lab.data.mosi_file import opened
+from msa_lab.data.synthetic import (
     GAINS,
     STANDIN_PATH,
     Settings,
@@ -231,7 +232,7 @@ def quick(monkeypatch):
         written.append(path)
         write_standin(path, **TINY)
 
-    monkeypatch.setattr('msa_lab.standin.write_standin', write)
+    monkeypatch.setattr('msa_lab.data.synthetic.write_standin', write)
     return written
 
 

@@ -22,9 +22,8 @@ from scipy import stats
 from torch import nn
 
 import msa_utils
-from msa_lab import study
-from msa_lab.identity import digest
 from msa_lab.study import Experiment, caveat, compare, run_study, summarize
+from msa_lab.study.fingerprint import fingerprint
 
 ROOT = Path(__file__).parent.parent
 
@@ -410,29 +409,29 @@ def uses_helper():
 def test_the_key_follows_code_data_and_settings(tmp_path, monkeypatch):
     file = tmp_path / 'data'
     file.write_bytes(b'a')
-    key = digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
-    assert key == digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
-    assert key != digest('other', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
-    assert key != digest('name', uses_helper, nn.HuberLoss(delta=2.0), file, 20)
-    assert key != digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 21)
+    key = fingerprint('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key == fingerprint('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key != fingerprint('other', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key != fingerprint('name', uses_helper, nn.HuberLoss(delta=2.0), file, 20)
+    assert key != fingerprint('name', uses_helper, nn.HuberLoss(delta=1.0), file, 21)
     monkeypatch.setitem(globals(), 'helper', lambda: 2)
-    assert key != digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key != fingerprint('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
     monkeypatch.undo()
     file.write_bytes(b'b')
-    assert key != digest('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
+    assert key != fingerprint('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
 
 
 def test_the_key_tells_lambdas_on_one_line_apart():
     first, second = (lambda: nn.Linear(4, 1)), (lambda: nn.Linear(4, 2))
-    assert digest(first) != digest(second)
-    assert digest(partial(helper, 1)) != digest(partial(helper, 2))
+    assert fingerprint(first) != fingerprint(second)
+    assert fingerprint(partial(helper, 1)) != fingerprint(partial(helper, 2))
 
 
 def test_the_key_is_the_same_in_another_process():
     code = (
         'from functools import partial; import msa_utils; from torch import nn;'
-        'from msa_lab.identity import digest;'
-        'print(digest(partial(msa_utils.fit, quiet=True), msa_utils.AblationModel, nn.HuberLoss()))'
+        'from msa_lab.study.fingerprint import fingerprint;'
+        'print(fingerprint(partial(msa_utils.fit, quiet=True), msa_utils.AblationModel, nn.HuberLoss()))'
     )
     keys = {
         subprocess.run(

@@ -17,8 +17,8 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import msa_utils
-from msa_lab.loading import ResidentLoader
-from msa_lab.logs import read_graph, read_scalars
+from msa_lab.files.tensorboard_logs import read_graph, read_scalars
+from msa_lab.speed.device_loader import DeviceLoader
 from msa_utils import (
     METRICS,
     MOSIDataset,
@@ -251,7 +251,7 @@ def test_a_loader_that_stays_on_the_device_gives_the_same_batches(small_file, de
     batches, drawn = [], []
     for resident in (False, True):
         loader = make_loader(small_file, 'train')
-        loader = ResidentLoader(loader, device) if resident else loader
+        loader = DeviceLoader(loader, device) if resident else loader
         torch.manual_seed(3)
         batches.append([[x.cpu() for x in batch] for _ in range(2) for batch in loader])
         drawn.append(torch.rand(1).item())
@@ -267,7 +267,7 @@ def test_a_resident_loader_converts_every_utterance_once(small_file, monkeypatch
     monkeypatch.setattr(
         MOSIDataset, '__getitem__', lambda self, i: converted.append(i) or original(self, i)
     )
-    loader = ResidentLoader(make_loader(small_file, 'train'), 'cpu')
+    loader = DeviceLoader(make_loader(small_file, 'train'), 'cpu')
     assert sum(len(batch[3]) for _ in range(3) for batch in loader) == 3 * 97
     assert sorted(converted) == list(range(97))
 
@@ -277,7 +277,7 @@ def test_the_same_seed_gives_the_same_training_on_any_device(small_file, device,
     for _ in range(2):
         msa_utils.set_seed(42)
         model = msa_utils.AblationModel().to(device)
-        loaders = [ResidentLoader(make_loader(small_file, s), device) for s in ('train', 'valid')]
+        loaders = [DeviceLoader(make_loader(small_file, s), device) for s in ('train', 'valid')]
         optimizer = torch.optim.Adam(model.parameters())
         scheduler = CosineAnnealingLR(optimizer, 14)
         histories.append(
@@ -424,7 +424,7 @@ def test_the_command_without_data_is_one_clear_line(workdir):
     result = command_line()
     assert result.returncode == 1
     assert result.stderr.count('\n') == 1
-    for part in ('mosi_raw.pkl', 'box.nju.edu.cn', 'python -m msa_lab.standin'):
+    for part in ('mosi_raw.pkl', 'box.nju.edu.cn', 'python -m msa_lab.data.synthetic'):
         assert part in result.stderr
 
 

@@ -1,0 +1,150 @@
+"""Self-check of the ablations' encoder: positions and Transformer (TODO 11)."""
+
+import math
+
+import torch
+from torch import nn
+
+from msa_lab.checks.tools import (
+    CheckFailed,
+    fail,
+    near,
+    replaced_globals,
+    self_check,
+    shape_of,
+    some_padding,
+)
+
+
+@self_check(11, 'Transformer 编码器')
+def check_transformer(PositionEncoding, TransformerEncoder):
+    """TODO 11: the table of sines and cosines; an encoder that sees positions and no padding."""
+    _judge_table(PositionEncoding)
+    space = replaced_globals([TransformerEncoder.__init__], PositionEncoding=PositionEncoding)
+    with space:
+        encoder = TransformerEncoder(position=True).eval()
+        for parameter in encoder.parameters():  # far from symmetric, biases included
+            nn.init.normal_(parameter, std=0.1)
+    padding = some_padding(6, (2, 1, 3))
+    x = torch.randn(3, 6, 128)
+    plain = _true_steps(encoder, x, padding)
+    _judge_padding(encoder, x, padding, plain)
+    _judge_position(encoder, x, padding)
+    _judge_zeroed(encoder, x, padding)
+    alone = _true_steps(encoder, x[:1], padding[:1])
+    if not near(alone, plain[: len(alone)], 1e-3):
+        fail(
+            11, '同一句话单独算和放在一批里算，结果不同：位置要按完整的序列来数，'
+            '不能先切掉一批里共同的填充再加。'
+        )  # fmt: skip
+
+
+def _judge_table(PositionEncoding, dim=16, steps=40):
+    """The table, by what sines and cosines of one angle do: every pair turns at its own speed."""
+    table = PositionEncoding(dim)(torch.zeros(2, steps, dim))
+    if not isinstance(table, torch.Tensor) or table.shape != (2, steps, dim):
+        fail(
+            11,
+            f'`PositionEncoding` 的结果应与输入同形状 (2, {steps}, {dim})；得到{shape_of(table)}。',
+        )
+    table = table[1].detach().double()
+    x = torch.randn(2, steps, dim)
+    if not near(PositionEncoding(dim)(x) - x, table.expand(2, -1, -1), 1e-3):
+        fail(11, '位置编码应**加**到输入上，与输入是什么无关。')
+    even, odd = table[:, 0::2], table[:, 1::2]
+    if near(even[0], torch.ones(dim // 2)) and near(odd[0], torch.zeros(dim // 2)):
+        fail(11, 'sin 和 cos **反了**：偶数维 2j 应是 sin，奇数维 2j+1 应是 cos。')
+    if near(table[0, : dim // 2], torch.zeros(dim // 2)) and near(
+        table[0, dim // 2 :], torch.ones(dim // 2)
+    ):
+        fail(11, '前一半是 sin、后一半是 cos；应交错排列：偶数维 sin，奇数维 cos。')
+    for value, name, other in ((0, 'sin', 'cos'), (1, 'cos', 'sin')):
+        if near(table[0], torch.full((dim,), float(value))):
+            fail(11, f'所有的维都用了 {name}；应是偶数维 sin、奇数维 cos，缺了 {other}。')
+    if not near(even**2 + odd**2, torch.ones(steps, dim // 2), 1e-3):
+        fail(11, '第 2j 维和第 2j+1 维应是**同一个角**的 sin 和 cos，平方和为 1；现在不是。')
+    if not near(torch.atan2(even[0], odd[0]), torch.zeros(dim // 2)):
+        fail(11, '位置应从 0 数起：第 0 步的角是 0，sin 为 0，cos 为 1。')
+    speed = torch.atan2(even[1], odd[1])  # the angle of one step
+    ratio = float((speed[1:] / speed[:-1]).mean())
+    if abs(float(speed[0]) - 1) > 1e-3 or not math.isclose(ratio, 1e4 ** (-2 / dim), rel_tol=1e-3):
+        base = ratio ** (-dim / 2) if 0 < ratio != 1 else math.nan
+        fail(
+            11,
+            '频率不对：第 0 维每步应转 1 弧度，底数应是 10000；'
+            f'现在是 {speed[0]:.4f}，底数 {base:.5g}。',
+        )
+    turns = torch.polar(torch.ones(dim // 2).double(), speed)
+    expected = torch.stack([turns**t for t in range(steps)])
+    if not near(even, expected.imag, 1e-3) or not near(odd, expected.real, 1e-3):
+        fail(11, '第 0、1 步对，后面的步不对：角应与步数 t 成正比。')
+
+
+def _true_steps(encoder, x, padding):
+    """What an encoder gives at the steps that are not padding, one after the other."""
+    try:
+        output = encoder(x, padding)
+    except Exception as error:
+        if 'attn_mask' not in str(error):
+            raise
+        said = 'TODO 11：`padding` 传成了 mask：它应是 src_key_padding_mask。'
+        raise CheckFailed(said) from error
+    if not isinstance(output, torch.Tensor) or output.shape != x.shape:
+        fail(11, f'编码器的结果应与输入同形状 {tuple(x.shape)}；得到{shape_of(output)}。')
+    return output[~padding].detach()
+
+
+def _judge_padding(encoder, x, padding, plain):
+    """True steps depend on each other and on nothing that stands at padding."""
+    changed = x.clone()
+    changed[padding] += 1
+    hidden = near(plain, _true_steps(encoder, changed, padding))
+    changed = x.clone()
+    changed[:, -1] += 1
+    sees = not near(plain[: 6 - 2 - 1], _true_steps(encoder, changed, padding)[: 6 - 2 - 1])
+    if not torch.isfinite(plain).all() or (not hidden and not sees):
+        fail(11, '填充的屏蔽**反了**：`padding` 里 True 的是填充，也就是要遮住的步。')
+    if not hidden:
+        fail(11, '真实步的结果随填充处的内容而变：填充没有**屏蔽**，注意力看得到它。')
+    if not sees:
+        fail(11, '改变最后一步，其他步的结果却不变：步与步之间没有注意力。')
+
+
+def _judge_zeroed(encoder, x, padding):
+    """Without positions, an utterance with padding is the utterance without: zeros would count."""
+    own, encoder.position = encoder.position, nn.Identity()
+    together = _true_steps(encoder, x, padding)
+    fronts = padding.sum(1).tolist()
+    alone = [
+        _true_steps(encoder, row[None, front:], torch.zeros(1, len(row) - front, dtype=torch.bool))
+        for row, front in zip(x, fronts, strict=True)
+    ]
+    encoder.position = own
+    if not near(together, torch.cat(alone), 1e-3):
+        fail(
+            11, '填充处只是清成了零，注意力仍然看得到这些步：要用 src_key_padding_mask 屏蔽。'
+        )  # fmt: skip
+
+
+def _judge_position(encoder, x, padding):
+    """The encoder with a position module C gives of x what one without gives of x + C."""
+    shift = torch.randn(6, 128)
+
+    class Shift(nn.Module):
+        def forward(self, sequence):
+            return sequence + shift[: sequence.shape[1]]
+
+    own, padding = encoder.position, some_padding(6, (0, 1, 3))  # no step to cut off in this batch
+    encoder.position = Shift()
+    came = _true_steps(encoder, x, padding)
+    encoder.position = nn.Identity()
+    if not near(came, _true_steps(encoder, x + shift, padding)):
+        without = _true_steps(encoder, x, padding)
+        if near(came, without):
+            fail(11, '位置编码**没有加**：`self.position` 建了，`forward` 里没有用。')
+        if near(came, without + shift.expand(3, -1, -1)[~padding]):
+            fail(11, '位置编码加在了编码器**之后**：注意力看不到位置。应先加再编码。')
+        if near(came, _true_steps(encoder, x + 2 * shift, padding)):
+            fail(11, '位置编码加了**两次**。')
+        fail(11, '编码器读到的应是加了位置编码的序列。')
+    encoder.position = own

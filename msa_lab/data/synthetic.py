@@ -1,0 +1,331 @@
+"""The stand-in data set: synthetic, in the exact format of `mosi_raw.pkl`, as hard as MOSI.
+
+The real file may not be passed on, so the lab brings data of its own. They tell a simple story.
+A speaker has a latent sentiment, five raters score it, and what is said, shown and heard gives
+hints: sentiment words that may be negated, intensified or weakened; a face and a voice that say
+little, differ strongly from speaker to speaker, and betray the utterances meant ironically.
+Numbers measured on it are numbers about this story and never about CMU-MOSI.
+
+`python -m msa_lab.data.synthetic` writes the file and prints what it is.
+"""
+
+import pickle
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from msa_lab.data import synthetic_words as words
+from msa_lab.data.format import DEFAULT_PATH, DOWNLOAD_URL, SPLITS, STEPS, WIDTHS
+from msa_lab.data.mosi_file import DataError, check_structure, opened
+from msa_lab.files.atomic import atomic_write
+from msa_lab.data.inspection import describe
+
+STANDIN_PATH = Path('data/mosi_standin.pkl')
+
+# How a slot for a sentiment word is worded, and what that does to the word's valence.
+WORDINGS = ('plain', 'negated', 'intensified', 'diminished')
+GAINS = np.array([1.0, -0.8, 1.6, 0.5])
+INTENSIFIED, DIMINISHED = 0.20, 0.10
+RATERS, RATING_NOISE = 5, 0.4
+LATENT_RANGE = 2.75
+LATENT_SCALE = 1.6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A world that a stand-in can describe. The defaults are the calibrated ones."""
+
+    seed: int = 0
+    videos: tuple = (52, 10, 31)
+    utterances: tuple = (1284, 229, 686)
+    negation: float = 0.11  # share of the sentiment slots that are negated
+    irony: float = 0.06  # share of the utterances whose words say the opposite
+    speaker: float = 1.0  # strength of the per-video offset of voice and face
+    affect: float = 0.5  # strength of the sentiment in voice and face
+    affect_noise: float = 3.3  # noise in it, for a latent sentiment of unit variance
+    slots: float = 0.9  # expected sentiment words of an utterance, plus `slots_per_word`
+    slots_per_word: float = 0.06
+    slot_noise: float = 0.75  # how far a sentiment word is off the utterance's sentiment
+    irony_mark: float = 2.0  # strength of the mark on ironic utterances
+    valence: float = 1.2  # strength of valence in the vectors of sentiment words
+    lexicon: int = 400  # number of sentiment words, half of them positive
+    vocabulary: int = 3000  # number of words in all
+
+
+@dataclass(frozen=True, eq=False)
+class Story:
+    """What lies behind the N utterances of a split; a model never sees it, an oracle does.
+
+    `latent` (N,) is the true sentiment; `ironic` (N,) bool; `affect` (N, 2) what face and voice
+    hint at, noise included; `slot_owner` (S,) the utterance of each sentiment word, `slot_value`
+    (S,) its valence times the gain of its wording, `slot_wording` (S,) an index into WORDINGS.
+    """
+
+    latent: np.ndarray
+    ironic: np.ndarray
+    affect: np.ndarray
+    slot_owner: np.ndarray
+    slot_value: np.ndarray
+    slot_wording: np.ndarray
+
+    @property
+    def negated(self):
+        """Which utterances have a negated sentiment word, bool (N,)."""
+        negated = self.slot_owner[self.slot_wording == WORDINGS.index('negated')]
+        return np.isin(np.arange(len(self.latent)), negated)
+
+
+class World:
+    """Everything drawn from one `Settings`; `split(name)` gives the fields and the `Story`.
+
+    Each concern has a random stream of its own, so that a change in one moves no other.
+    """
+
+    def __init__(self, settings):
+        if settings.lexicon % 2 or not 2 <= settings.lexicon <= 400:
+            raise ValueError(f'lexicon must be even and in [2, 400]; got {settings.lexicon}')
+        if not 0 <= settings.negation <= 1 - INTENSIFIED - DIMINISHED:
+            raise ValueError(f'negation must be in [0, 0.7]; got {settings.negation}')
+        if not 0 <= settings.irony <= 1:
+            raise ValueError(f'irony must be in [0, 1]; got {settings.irony}')
+        if not settings.lexicon + 200 <= settings.vocabulary <= 20_000:
+            raise ValueError(
+                f'vocabulary must be in [lexicon + 200, 20000]; got {settings.vocabulary}'
+            )
+        for videos, utterances in zip(settings.videos, settings.utterances, strict=True):
+            if not 1 <= videos <= utterances:
+                raise ValueError(f'{utterances} utterances cannot come from {videos} videos')
+        self.settings = settings
+
+    def stream(self, concern, part=0):
+        """The random generator of one concern, for the part (split) of that number."""
+        concerns = ('vocabulary', 'lexicon', 'modality', 'labels', 'words', 'vision', 'audio')
+        return np.random.default_rng([self.settings.seed, concerns.index(concern), part])
+
+    @cached_property
+    def lexicon(self):
+        """The sentiment words and their valences in +-[0.3, 3], as (words, float array)."""
+        rng, half = self.stream('lexicon'), self.settings.lexicon // 2
+        chosen, valences = [], []
+        for table, sign in ((words.POSITIVE, 1), (words.NEGATIVE, -1)):
+            ranks = np.sort(rng.choice(len(table), half, replace=False))
+            chosen += [table[r] for r in ranks]
+            valences.append(sign * (0.3 + 2.7 * (ranks + rng.random(half)) / len(table)))
+        return chosen, np.concatenate(valences)
+
+    @cached_property
+    def vocabulary(self):
+        """Words in decreasing order of frequency, their frequencies and their (V, 300) vectors.
+
+        Fillers (real neutral words first, then invented ones) follow Zipf's law; the modifiers
+        and the sentiment words come behind them, for they are drawn by what they mean.
+        """
+        rng, size = self.stream('vocabulary'), WIDTHS['text']
+        special = [*words.NEGATORS, *words.INTENSIFIERS, *words.DIMINISHERS]
+        sentiment, valences = self.lexicon
+        n_filler = self.settings.vocabulary - len(special) - len(sentiment)
+        tokens = [*words.NEUTRAL[:n_filler], *invented_words(max(0, n_filler - len(words.NEUTRAL)))]
+        tokens += [*special, *sentiment]
+
+        topics = unit_rows(rng.normal(size=(20, size)))
+        mixture = rng.exponential(size=(len(tokens), 20)) * (rng.random((len(tokens), 20)) < 0.15)
+        vectors = unit_rows(mixture @ topics) + unit_rows(rng.normal(size=(len(tokens), size)))
+        kinds = unit_rows(rng.normal(size=(3, size)))
+        clusters = unit_rows(rng.normal(size=(4, size)))
+        counts = (len(words.NEGATORS), len(words.INTENSIFIERS), len(words.DIMINISHERS))
+        vectors[n_filler : n_filler + len(special)] += np.repeat(kinds, counts, axis=0)
+        of_cluster = rng.integers(4, size=len(sentiment))
+        vectors[-len(sentiment) :] += (
+            self.settings.valence * valences[:, None] * clusters[of_cluster]
+        )
+        rank = np.arange(len(tokens))
+        rank[n_filler:] = rng.integers(20, n_filler, size=len(tokens) - n_filler)
+        vectors = unit_rows(vectors) * (3.5 + 0.9 * np.log10(1 + rank))[:, None]
+        frequencies = 1 / (np.arange(n_filler) + 3.0)
+        return tokens, frequencies / frequencies.sum(), vectors
+
+    def split(self, name):
+        """One split: the dict of fields as `mosi_raw.pkl` has them, and the `Story` behind it."""
+        part = SPLITS.index(name)
+        n, n_videos = self.settings.utterances[part], self.settings.videos[part]
+        rng = self.stream('labels', part)
+
+        first = rng.permutation(n)[:n_videos]  # every video has at least one utterance
+        video = np.sort(
+            np.concatenate([np.arange(n_videos), rng.integers(n_videos, size=n - len(first))])
+        )
+        per_video = ndtri((rng.permutation(n_videos) + 0.5) / n_videos)
+        normal = np.sqrt(0.35) * per_video[video] + np.sqrt(0.65) * rng.normal(size=n) + 0.13
+        latent = LATENT_RANGE * (2 * ndtr(normal) - 1)
+        noise = rng.normal(0, RATING_NOISE, (n, RATERS))
+        ratings = np.clip(np.round(latent[:, None] + noise), -3, 3)
+        lengths = np.minimum(STEPS, 1 + rng.gamma(1.5, 8, n).astype(int))
+        ironic = rng.random(n) < self.settings.irony
+        marked = rng.choice(3, n, p=(0.4, 0.4, 0.2))  # voice, face, both
+
+        tokens, slots = self.write(latent * np.where(ironic, -1, 1), lengths, part)
+        affect = np.empty((n, 2))
+        fields = {}
+        for column, (modality, unmarked) in enumerate((('vision', 0), ('audio', 1))):
+            mark = ironic & (marked != unmarked)
+            fields[modality], affect[:, column] = self.act(
+                modality, latent, video, lengths, mark, part
+            )
+        fields['text'] = self.embed(tokens)
+        fields['labels'] = ratings.mean(axis=1).astype(np.float32).reshape(n, 1, 1)
+        number = video + sum(self.settings.videos[:part])
+        segment = np.arange(n) - np.searchsorted(video, video)
+        fields['id'] = [f'standin{v:03d}[{s}]' for v, s in zip(number, segment, strict=True)]
+        fields['raw_text'] = [' '.join(self.vocabulary[0][t] for t in row) for row in tokens]
+        return fields, Story(latent, ironic, affect, *slots)
+
+    def write(self, stance, lengths, part):
+        """The words of every utterance as lists of vocabulary indices, and their slots.
+
+        `stance` (N,) is the sentiment that the words express (its opposite under irony).
+        """
+        rng, settings = self.stream('words', part), self.settings
+        tokens, frequencies, _ = self.vocabulary
+        _, valences = self.lexicon
+        n_filler, first_word = len(frequencies), len(tokens) - len(valences)
+        shares = (settings.negation, INTENSIFIED, DIMINISHED)
+        counts = (0, len(words.NEGATORS), len(words.INTENSIFIERS), len(words.DIMINISHERS))
+        first_modifier = n_filler + np.cumsum(counts) - np.array(counts)
+
+        utterances, owner, value, wordings = [], [], [], []
+        for i, length in enumerate(lengths):
+            row = rng.choice(n_filler, length, p=frequencies)
+            free = np.ones(length, bool)
+            for place in rng.permutation(length)[
+                : rng.poisson(settings.slots + settings.slots_per_word * length)
+            ]:
+                wording = rng.choice(4, p=(1 - sum(shares), *shares))
+                width = 1 if wording == 0 else 2
+                begin = place - width + 1
+                if begin < 0 or not free[begin : place + 1].all():
+                    continue
+                free[begin : place + 1] = False
+                aim = (stance[i] + rng.normal(0, settings.slot_noise)) / GAINS[wording]
+                closeness = np.exp(-0.5 * ((valences - aim) / 0.3) ** 2) + 1e-9
+                word = rng.choice(len(valences), p=closeness / closeness.sum())
+                row[place] = first_word + word
+                if width == 2:
+                    row[begin] = first_modifier[wording] + rng.integers(counts[wording])
+                owner.append(i)
+                value.append(GAINS[wording] * valences[word])
+                wordings.append(wording)
+            utterances.append(row)
+        return utterances, (np.array(owner, int), np.array(value), np.array(wordings, int))
+
+    def embed(self, tokens):
+        """Word vectors of the utterances, padded with zeros at the front: float32 (N, 50, 300)."""
+        vectors = self.vocabulary[2].astype(np.float32)
+        text = np.zeros((len(tokens), STEPS, vectors.shape[1]), np.float32)
+        for row, target in zip(tokens, text, strict=True):
+            target[STEPS - len(row) :] = vectors[row]
+        return text
+
+    def act(self, modality, latent, video, lengths, marked, part):
+        """Features of face or voice, float32 (N, 50, width), and the hint (N,) they hold."""
+        settings, width = self.settings, WIDTHS[modality]
+        structure = self.stream('modality', ('vision', 'audio').index(modality))
+        offsets = unit_rows(structure.normal(size=(8, width)))
+        direction, mark = unit_rows(structure.normal(size=(2, width))) * np.sqrt(width)
+        scales = np.exp(structure.normal(0, 0.5, width))
+        centre = structure.normal(0, 0.5, width)
+
+        rng, n = self.stream(modality, part), len(latent)
+        speaker = rng.normal(size=(video.max() + 1, 8)) @ offsets * np.sqrt(width / 8)
+        hint = latent / LATENT_SCALE + settings.affect_noise * rng.normal(size=n)
+        utterance = settings.speaker * speaker[video] + settings.affect * hint[:, None] * direction
+        utterance += settings.irony_mark * marked[:, None] * mark
+        noise = rng.standard_t(4, size=(n, STEPS + 2, width))
+        noise = (noise[:, 2:] + noise[:, 1:-1] + noise[:, :-2]) / np.sqrt(3)
+        features = (centre + utterance[:, None] + noise) * scales
+
+        padding = np.arange(STEPS) < STEPS - lengths[:, None]
+        features[padding] = 0
+        if modality == 'vision':  # the face tracker loses some frames and some utterances
+            features[(rng.random((n, STEPS)) < 0.03) | (rng.random((n, 1)) < 0.03)] = 0
+        elif part == 0:  # the voice tracker divides by zero now and then
+            row = rng.integers(n, size=50)
+            step = rng.integers(1, lengths[row] + 1)
+            features[row, -step, rng.integers(width, size=50)] = rng.choice((-np.inf, np.inf), 50)
+        return features.astype(np.float32), hint
+
+
+def unit_rows(matrix):
+    """Rows scaled to length 1; a row of zeros stays."""
+    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+
+
+@lru_cache
+def invented_words(count):
+    """`count` distinct pronounceable words that mean nothing, the same ones every time."""
+    real = {*words.POSITIVE, *words.NEGATIVE, *words.NEUTRAL}
+    onsets = (*'bdfgklmnprstvz', 'br', 'dr', 'gl', 'kr', 'pl', 'st', 'tr')
+    syllables = [onset + nucleus for onset in onsets for nucleus in (*'aeiou', 'ai', 'ou')]
+    pairs = (first + second for first in syllables for second in syllables)
+    made = sorted(word for word in pairs if word not in real)
+    return [made[i] for i in np.random.default_rng(0).permutation(len(made))[:count]]
+
+
+def make_standin(**settings):
+    """The stand-in as a dict in the format of `mosi_raw.pkl`; see `Settings` for the arguments.
+
+    Each split holds `vision` (N, 50, 35), `text` (N, 50, 300), `audio` (N, 50, 74) and `labels`
+    (N, 1, 1), float32, `id` and `raw_text`, lists of N strings. About 50 cells of the training
+    audio are +-inf. The same arguments give the same arrays.
+    """
+    world = World(Settings(**settings))
+    return {name: world.split(name)[0] for name in SPLITS}
+
+
+def ensure_data(path=None):
+    """The path of a data file that is there: yours, the real one, or the stand-in.
+
+    A `path` that is given must exist (FileNotFoundError). Without one it is `./mosi_raw.pkl` if
+    that exists, else `data/mosi_standin.pkl`, which is generated when it is missing, damaged or
+    older than the code that makes it, and never under the real file's name.
+    """
+    if path:
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f'no data file {path}: correct the path (MSA_DATA), or leave it unset to use '
+                f'{DEFAULT_PATH} or the stand-in; the real file is at {DOWNLOAD_URL}'
+            )
+        return Path(path)
+    if Path(DEFAULT_PATH).is_file():
+        return Path(DEFAULT_PATH)
+    if not _is_current(STANDIN_PATH):
+        write_standin(STANDIN_PATH)
+    return STANDIN_PATH
+
+
+def _is_current(path):
+    """Whether a stand-in is there that is whole and as new as the code that makes it."""
+    newest_source = max(Path(file).stat().st_mtime for file in (__file__, words.__file__))
+    if not path.is_file() or path.stat().st_mtime < newest_source:
+        return False
+    try:
+        with opened(path) as content:
+            check_structure(content, path.name, path.stat().st_size)
+    except DataError as error:
+        print(f'{error}; it is generated anew')
+        return False
+    return True
+
+
+def write_standin(path, **settings):
+    """Write `make_standin(**settings)` to `path`: beside it first, then renamed."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        pickle.dump(make_standin(**settings), file, protocol=4)
+
+
+if __name__ == '__main__':
+    write_standin(STANDIN_PATH)
+    print(describe(STANDIN_PATH))
