@@ -1,6 +1,6 @@
-"""The definitions of EXP_MSA.ipynb, in its order. `make mirror` writes this file: do not edit it.
+"""The definitions of EXP_MSA.ipynb, in its order. Written by `make mirror`: do not edit it.
 
-`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` says what a file is.
+`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` describes a file.
 Besides definitions the module holds the imports that they use, and no others; `dir()` hides those.
 """
 
