@@ -13,7 +13,7 @@ import pytest
 from msa_lab.data import SPLITS, load_split
 from msa_lab.data import synthetic_words as words
 from msa_lab.data.inspection import describe
-from msa_lab.data.mosi_file import opened
+from msa_lab.data.mosi_file import open_pickle
 from msa_lab.data.synthetic import (
     GAINS,
     STANDIN_PATH,
@@ -284,5 +284,5 @@ def test_describe_says_that_it_is_synthetic(workdir):
     text = describe('a.pkl')
     assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
     assert '20 utterances of 3 videos' in text
-    with opened('a.pkl') as content:
+    with open_pickle('a.pkl') as content:
         assert list(content) == list(SPLITS)
