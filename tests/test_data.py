@@ -154,9 +154,7 @@ NO_PICKLE = {
         'download button of the page, and check that the size is some 100 MB',
     ),
     'zip': (b'PK\x03\x04abc', 'is a zip archive: unpack it and give the .pkl file inside'),
-    'gz': (
-        gzip.compress(b'abc'), 'is compressed (gzip): unpack it and give the .pkl file inside'
-    ),
+    'gz': (gzip.compress(b'abc'), 'is compressed (gzip): unpack it and give the .pkl file inside'),
     'xz': (lzma.compress(b'abc'), 'is compressed (xz): unpack it and give the .pkl file inside'),
     'bz2': (bz2.compress(b'abc'), 'is compressed (bzip2): unpack it and give the .pkl file inside'),
     'numpy': (b'\x93NUMPY\x01', 'is a single numpy array: the lab reads a pickle of all splits'),
@@ -164,10 +162,11 @@ NO_PICKLE = {
     'a word': (b'garbage', "it is no pickle: it begins with b'garbage'"),
     'zeros': (bytes(64), f'it is no pickle: it begins with {bytes(12)!r}'),
     'its first two bytes': (
-        b'\x80\x04', 'it is cut off: it ends after 2 bytes in the middle of its content. '
+        b'\x80\x04',
+        'it is cut off: it ends after 2 bytes in the middle of its content. '
         'Download or copy it again',
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('case', NO_PICKLE)
@@ -251,7 +250,8 @@ BROKEN = {
         "split 'test': no field 'labels'; found vision, audio, text, id, raw_text",
     ),
     'split is a list': (
-        lambda c: c.update(train=[1]), "split 'train': expected a dict of arrays, found a list"
+        lambda c: c.update(train=[1]),
+        "split 'train': expected a dict of arrays, found a list",
     ),
     'fewer audio rows': (
         _set('train', 'audio', lambda a: a[:5]),
@@ -310,7 +310,7 @@ BROKEN = {
         _set('train', 'id', lambda a: [{} for i in a]),
         "split 'train', field 'id': expected strings, found a dict",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('case', BROKEN)

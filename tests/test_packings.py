@@ -1,4 +1,4 @@
-"""Every public packing of MOSI is read through the same door, at its own widths."""
+"""Every public packing of MOSI is read by the same functions, at its own feature widths."""
 
 import itertools
 import pickle
@@ -243,11 +243,3 @@ def test_the_report_on_a_file_that_cannot_be_used(tmp_path, name):
     assert not usable
     assert 'float32 (6, 500, 20)' in report
     assert 'The lab cannot use this file: a.pkl' in report
-
-
-def test_the_command_line(small_file, tmp_path, capsys):
-    train = None
-    assert msa_utils.command_line(['inspect', str(small_file)], train) == 0
-    assert 'SYNTHETIC stand-in' in capsys.readouterr().out
-    assert msa_utils.command_line(['inspect', str(tmp_path / 'no.pkl')], train) == 1
-    assert 'no file' in capsys.readouterr().out

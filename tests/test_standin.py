@@ -215,9 +215,13 @@ def test_impossible_settings_are_refused(settings, message):
 def test_the_tables_of_words():
     assert len(words.POSITIVE) == len(words.NEGATIVE) == 200
     everything = [
-        *words.POSITIVE, *words.NEGATIVE, *words.NEUTRAL,
-        *words.NEGATORS, *words.INTENSIFIERS, *words.DIMINISHERS,
-    ]  # fmt: skip
+        *words.POSITIVE,
+        *words.NEGATIVE,
+        *words.NEUTRAL,
+        *words.NEGATORS,
+        *words.INTENSIFIERS,
+        *words.DIMINISHERS,
+    ]
     assert len(everything) == len(set(everything))
     assert (len(words.NEGATORS), len(words.INTENSIFIERS), len(words.DIMINISHERS)) == (4, 8, 5)
     assert all(word.replace("'", '').isalpha() and word == word.lower() for word in everything)
