@@ -6,18 +6,30 @@ import gzip
 import lzma
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from msa_lab.data import DataError, load_split
+from msa_lab.data import (
+    MODALITIES,
+    SPLITS,
+    DataError,
+    DataWarning,
+    load_split,
+    mosi_file,
+    padding_mask,
+)
 from msa_lab.data.inspection import describe, inspect
 from msa_lab.data.pickle_reader import read_pickle
-from msa_lab.data.split import true_lengths
 from msa_lab.data.synthetic import make_standin
 from tests.packings import TINY
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -73,8 +85,8 @@ def test_a_float64_beyond_float32_is_a_bad_point(tmp_path, content):
 def test_the_file_is_opened_once_for_all_splits(tmp_path, content, monkeypatch):
     path = save(content, tmp_path / 'a.pkl')
     opened = []
-    monkeypatch.setattr(data, 'read_pickle', lambda p: opened.append(p) or read_pickle(p))
-    splits = [load_split(path, name) for name in (*data.SPLITS, 'train')]
+    monkeypatch.setattr(mosi_file, 'read_pickle', lambda p: opened.append(p) or read_pickle(p))
+    splits = [load_split(path, name) for name in (*SPLITS, 'train')]
     assert len(opened) == 1
     assert splits[0].text is splits[3].text
 
@@ -94,12 +106,31 @@ def test_shared_arrays_cannot_be_changed_by_accident(small_file):
             getattr(load_split(small_file, 'train'), name)[0] = 1
 
 
-def test_true_lengths():
-    vision, text, audio = np.zeros((4, 50, 2)), np.zeros((4, 50, 3)), np.zeros((4, 50, 1))
+@pytest.mark.parametrize('kind', [np.asarray, torch.from_numpy])
+def test_padding_mask_of_arrays_and_of_tensors(kind):
+    features = vision, text, audio = (
+        np.zeros((5, 50, 2)),
+        np.zeros((5, 50, 3)),
+        np.zeros((5, 50, 1)),
+    )
     text[0, 45] = 1  # zeros after the first word are not padding
     vision[1, 40, 1] = audio[1, 44, 0] = -1  # any modality counts
     text[2, 0] = 1  # no padding at all
-    assert true_lengths(vision, text, audio).tolist() == [5, 10, 50, 1]  # the last: all padding
+    audio[4, 47] = np.nan  # a bad point is not padding
+    padding = padding_mask(*map(kind, features))
+    assert type(padding) is type(kind(vision))
+    assert padding.shape == (5, 50)
+    assert str(padding.dtype).endswith('bool')
+    true_steps = [5, 10, 50, 1, 3]  # the fourth utterance is all padding and keeps its last step
+    assert (~padding).sum(1).tolist() == true_steps
+    for row, length in zip(padding.tolist(), true_steps, strict=True):
+        assert row == [True] * (50 - length) + [False] * length
+
+
+def test_the_data_folder_needs_no_torch():
+    """Who only reads a file, such as a child of the fuzzing, does not wait for it."""
+    code = 'import sys, msa_lab.data, msa_lab.data.inspection; assert "torch" not in sys.modules'
+    subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
 def test_unknown_split_and_missing_file(small_file, tmp_path):
@@ -123,9 +154,7 @@ NO_PICKLE = {
         'download button of the page, and check that the size is some 100 MB',
     ),
     'zip': (b'PK\x03\x04abc', 'is a zip archive: unpack it and give the .pkl file inside'),
-    'gz': (
-        gzip.compress(b'abc'), 'is compressed (gzip): unpack it and give the .pkl file inside'
-    ),
+    'gz': (gzip.compress(b'abc'), 'is compressed (gzip): unpack it and give the .pkl file inside'),
     'xz': (lzma.compress(b'abc'), 'is compressed (xz): unpack it and give the .pkl file inside'),
     'bz2': (bz2.compress(b'abc'), 'is compressed (bzip2): unpack it and give the .pkl file inside'),
     'numpy': (b'\x93NUMPY\x01', 'is a single numpy array: the lab reads a pickle of all splits'),
@@ -133,10 +162,11 @@ NO_PICKLE = {
     'a word': (b'garbage', "it is no pickle: it begins with b'garbage'"),
     'zeros': (bytes(64), f'it is no pickle: it begins with {bytes(12)!r}'),
     'its first two bytes': (
-        b'\x80\x04', 'it is cut off: it ends after 2 bytes in the middle of its content. '
+        b'\x80\x04',
+        'it is cut off: it ends after 2 bytes in the middle of its content. '
         'Download or copy it again',
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('case', NO_PICKLE)
@@ -220,7 +250,8 @@ BROKEN = {
         "split 'test': no field 'labels'; found vision, audio, text, id, raw_text",
     ),
     'split is a list': (
-        lambda c: c.update(train=[1]), "split 'train': expected a dict of arrays, found a list"
+        lambda c: c.update(train=[1]),
+        "split 'train': expected a dict of arrays, found a list",
     ),
     'fewer audio rows': (
         _set('train', 'audio', lambda a: a[:5]),
@@ -248,7 +279,7 @@ BROKEN = {
         'found 30',
     ),
     'wrong steps everywhere': (
-        lambda c: c['test'].update({m: c['test'][m][:, :20] for m in data.MODALITIES}),
+        lambda c: c['test'].update({m: c['test'][m][:, :20] for m in MODALITIES}),
         "split 'test', field 'vision': expected shape (5, 50, 35), found (5, 20, 35)",
     ),
     'objects': (
@@ -279,7 +310,7 @@ BROKEN = {
         _set('train', 'id', lambda a: [{} for i in a]),
         "split 'train', field 'id': expected strings, found a dict",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('case', BROKEN)
@@ -296,7 +327,7 @@ DOUBTFUL = {
         "split 'valid' has one utterance: no correlation, no mean can be judged",
     ),
     'nothing but padding': (
-        lambda c: [c['test'][m].__setitem__([1, 3], 0) for m in data.MODALITIES],
+        lambda c: [c['test'][m].__setitem__([1, 3], 0) for m in MODALITIES],
         "split 'test': 2 utterances of nothing but padding, standin004[1], standin005[1]: no "
         'model can tell them apart',
     ),
@@ -314,8 +345,8 @@ def test_what_makes_results_doubtful_is_warned_of_once(tmp_path, content, case):
     change, line = DOUBTFUL[case]
     change(content)
     path = save(content, tmp_path / 'a.pkl')
-    with pytest.warns(data.DataWarning) as caught:
-        [load_split(path, split) for split in data.SPLITS]
+    with pytest.warns(DataWarning) as caught:
+        [load_split(path, split) for split in SPLITS]
     assert [str(warning.message) for warning in caught] == [f'a.pkl: {line}']
     assert Path(caught[0].filename).name == 'test_data.py'  # where it was asked for
     assert f'warning: {line}' in inspect(path)[0]
@@ -323,7 +354,7 @@ def test_what_makes_results_doubtful_is_warned_of_once(tmp_path, content, case):
 
 def test_an_utterance_of_nothing_but_padding_keeps_its_last_step(tmp_path, content):
     DOUBTFUL['nothing but padding'][0](content)
-    with pytest.warns(data.DataWarning):
+    with pytest.warns(DataWarning):
         split = load_split(save(content, tmp_path / 'a.pkl'), 'test')
     assert split.lengths[[1, 3]].tolist() == [1, 1]
 

@@ -38,10 +38,36 @@ def complaint(raw, folder):
 
 
 PLAIN = [
-    None, True, False, 0, -1, 255, 256, 65536, -(2**31), 2**40, 1.5, float('inf'), '', 'word',
-    '情感', 'a' * 300, b'', b'bytes', [], [1, [2, (3,)]], (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4),
-    {}, {'a': 1, 'b': {'c': [1, 2]}}, list(range(3000)), {str(i): i for i in range(3000)},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    255,
+    256,
+    65536,
+    -(2**31),
+    2**40,
+    1.5,
+    float('inf'),
+    '',
+    'word',
+    '情感',
+    'a' * 300,
+    b'',
+    b'bytes',
+    [],
+    [1, [2, (3,)]],
+    (),
+    (1,),
+    (1, 2),
+    (1, 2, 3),
+    (1, 2, 3, 4),
+    {},
+    {'a': 1, 'b': {'c': [1, 2]}},
+    list(range(3000)),
+    {str(i): i for i in range(3000)},
+]
 
 
 @pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
@@ -90,12 +116,18 @@ def test_what_is_shared_is_shared():
 def test_only_what_arrays_need_is_allowed():
     """A new entry here opens a door: think of what it can be made to do."""
     assert {
-        ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
-        ('builtins', 'bytes'), ('__builtin__', 'bytes'),
-        ('numpy.core.multiarray', '_reconstruct'), ('numpy._core.multiarray', '_reconstruct'),
-        ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'),
-        ('numpy.core.numeric', '_frombuffer'), ('numpy._core.numeric', '_frombuffer'),
-    } == ALLOWED  # fmt: skip
+        ('numpy', 'ndarray'),
+        ('numpy', 'dtype'),
+        ('_codecs', 'encode'),
+        ('builtins', 'bytes'),
+        ('__builtin__', 'bytes'),
+        ('numpy.core.multiarray', '_reconstruct'),
+        ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy.core.multiarray', 'scalar'),
+        ('numpy._core.multiarray', 'scalar'),
+        ('numpy.core.numeric', '_frombuffer'),
+        ('numpy._core.numeric', '_frombuffer'),
+    } == ALLOWED
 
 
 class Call:
@@ -229,13 +261,16 @@ def greedy_files():
     twice = {'vision': once, 'text': once, 'audio': once, 'labels': np.zeros(1), 'id': ['a']}
     cells = np.zeros(3, 'U99999')
     many = dict(
-        vision=np.zeros((n, 50, 1), 'i1'), text=np.zeros((n, 50, 1), 'i1'),
-        audio=np.zeros((n, 50, 1), 'i1'), labels=np.zeros(n, 'f4'),
-    )  # fmt: skip
+        vision=np.zeros((n, 50, 1), 'i1'),
+        text=np.zeros((n, 50, 1), 'i1'),
+        audio=np.zeros((n, 50, 1), 'i1'),
+        labels=np.zeros(n, 'f4'),
+    )
     few = {name: array[:2] for name, array in many.items()} | {'id': ['a', 'b']}
     return {
         'a name of 2 ** 40 parts': (
-            b'\x80\x04(Vx\n' + shared_tuple(b'Vx\n\x93.'), 'it is damaged near byte'
+            b'\x80\x04(Vx\n' + shared_tuple(b'Vx\n\x93.'),
+            'it is damaged near byte',
         ),
         'the same arrays again and again': (
             pickle.dumps(dict.fromkeys(('train', 'valid', 'test'), twice), 4),
@@ -258,9 +293,10 @@ def greedy_files():
             "split 'train', field 'vision': expected shape (20000000, 50, 35)",
         ),
         'keys of a thousand digits': (
-            b'\x80\x02I' + b'9' * 990 + b'\nq\0' + b'}h\0Ns' * 1000 + b'.', 'it is damaged',
+            b'\x80\x02I' + b'9' * 990 + b'\nq\0' + b'}h\0Ns' * 1000 + b'.',
+            'it is damaged',
         ),
-    }  # fmt: skip
+    }
 
 
 def test_time_and_memory_stay_bounded(tmp_path):
@@ -284,9 +320,12 @@ def test_time_and_memory_stay_bounded(tmp_path):
     )
     assert resource
     run = subprocess.run(
-        [sys.executable, '-c', code, *map(str, paths)], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, '-c', code, *map(str, paths)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         timeout=100,
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < 400  # MB
 

@@ -13,7 +13,7 @@ import pytest
 from msa_lab.data import SPLITS, load_split
 from msa_lab.data import synthetic_words as words
 from msa_lab.data.inspection import describe
-from msa_lab.data.mosi_file import opened
+from msa_lab.data.mosi_file import open_pickle
 from msa_lab.data.synthetic import (
     GAINS,
     STANDIN_PATH,
@@ -215,9 +215,13 @@ def test_impossible_settings_are_refused(settings, message):
 def test_the_tables_of_words():
     assert len(words.POSITIVE) == len(words.NEGATIVE) == 200
     everything = [
-        *words.POSITIVE, *words.NEGATIVE, *words.NEUTRAL,
-        *words.NEGATORS, *words.INTENSIFIERS, *words.DIMINISHERS,
-    ]  # fmt: skip
+        *words.POSITIVE,
+        *words.NEGATIVE,
+        *words.NEUTRAL,
+        *words.NEGATORS,
+        *words.INTENSIFIERS,
+        *words.DIMINISHERS,
+    ]
     assert len(everything) == len(set(everything))
     assert (len(words.NEGATORS), len(words.INTENSIFIERS), len(words.DIMINISHERS)) == (4, 8, 5)
     assert all(word.replace("'", '').isalpha() and word == word.lower() for word in everything)
@@ -284,5 +288,5 @@ def test_describe_says_that_it_is_synthetic(workdir):
     text = describe('a.pkl')
     assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
     assert '20 utterances of 3 videos' in text
-    with opened('a.pkl') as content:
+    with open_pickle('a.pkl') as content:
         assert list(content) == list(SPLITS)
