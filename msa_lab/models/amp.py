@@ -30,9 +30,10 @@ def soft_top_k(
 ) -> Tensor:
     """A differentiable choice of the k steps with the highest scores, (B, T) in [0, 1].
 
-    `scores` is (B, T); `padding`, bool (B, T), is True where a step must not be chosen, and the
-    result is 0 there; `k` is (B,), may be fractional, and is what each row of the result sums to. A
-    lower temperature brings the values closer to 0 and 1.
+    `scores` is (B, T), of which the smallest and the largest of each row are scaled to 0 and 1;
+    `padding`, bool (B, T), is True where a step must not be chosen, and the result is 0 there; `k`
+    is (B,), may be fractional, and is what each row of the result sums to. A lower temperature
+    brings the values closer to 0 and 1.
 
     The choice is an optimal transport of the steps to 'left' and 'chosen', solved by Sinkhorn's
     iteration on logarithms, as in Xie et al., NeurIPS 2020.

@@ -9,7 +9,7 @@ from msa_lab.models.padding import cut_shared_padding, last_states, masked_mean
 
 
 def tensor_fusion(audio: Tensor, vision: Tensor, text: Tensor) -> Tensor:
-    """Outer product of three vectors with a 1 put in front of each: the paper's tensor fusion layer.
+    """The paper's fusion layer: the outer product of three vectors, a 1 put in front of each.
 
     (B, a), (B, v), (B, t) -> (B, N) with N = (1 + a)(1 + v)(1 + t). Thanks to the ones, the result
     holds every single feature and all products of two of them beside the products of three.
