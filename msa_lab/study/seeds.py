@@ -13,7 +13,7 @@ def set_seed(seed: int = 42) -> None:
     Call it before the GPU is first used: cuBLAS reads its workspace setting once, and recurrent
     networks on a GPU give the same numbers every time only with a fixed one.
     """
-    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # PyTorch warns of ':16:8'
+    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # with ':16:8' PyTorch warns
     torch.backends.cudnn.deterministic = True  # the same kernels every time
     random.seed(seed)
     np.random.seed(seed)

@@ -1,0 +1,88 @@
+"""The folder of a run: filled under another name, renamed when complete, checked when read.
+
+Two studies that do the same run at once both do it, each in a folder of its own; the first to
+finish is kept. Whatever process is killed, a run's folder is whole or not there.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
+# A folder does not show whether its process was killed or still trains. A day is far longer than
+# any training of this lab goes without saving something, and short enough to free the disk.
+ABANDONED_SECONDS = 24 * 3600
+
+
+def read_row(folder: Path) -> dict | None:
+    """The row of a finished run; None where there is none or a file of it is damaged."""
+    try:
+        result = json.loads((folder / RESULT).read_text(encoding='utf-8'))
+        return result['row'] if result['sha256'] == _checksum(result['row'], folder) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+@contextmanager
+def working_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder for a run that will be kept in `folder`; it is removed unless published.
+
+    A damaged `folder` of an earlier run is removed first.
+    """
+    unfinished = folder.parent / UNFINISHED
+    unfinished.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and read_row(folder) is None:
+        damaged = unfinished / _unique_name(folder)
+        with suppress(FileNotFoundError):  # another study removes it as well
+            folder.rename(damaged)  # in one step, so that nobody finds it half removed
+        shutil.rmtree(damaged, ignore_errors=True)
+    working = unfinished / _unique_name(folder)
+    working.mkdir()
+    try:
+        yield working
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def publish(row: dict, working: Path, folder: Path) -> dict:
+    """Keep the run in the folder `working`, complete but for its row, as `folder`; its row.
+
+    If another study has published the same run in the meantime, that one is kept and returned.
+    Raises OSError when the run cannot be written.
+    """
+    result = {'row': row, 'sha256': _checksum(row, working)}
+    (working / RESULT).write_text(json.dumps(result), encoding='utf-8')
+    try:
+        working.rename(folder)
+    except OSError:
+        if (finished := read_row(folder)) is None:
+            raise
+        return finished
+    return row
+
+
+def remove_abandoned(runs_dir: Path) -> None:
+    """Remove the unfinished runs in which nothing was saved for a day: their process was killed."""
+    for folder in (runs_dir / UNFINISHED).glob('*'):
+        try:
+            age = time.time() - folder.stat().st_mtime
+        except FileNotFoundError:  # finished in this moment
+            continue
+        if age > ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unique_name(folder):
+    return f'{folder.name}.{uuid.uuid4().hex}'
+
+
+def _checksum(row, folder):
+    """A SHA-256 over a row and the checkpoint that goes with it, as hexadecimal digits."""
+    checksum = hashlib.sha256(json.dumps(row).encode())
+    checksum.update((folder / CHECKPOINT).read_bytes())
+    return checksum.hexdigest()
