@@ -25,7 +25,6 @@ from tests.solutions import (
     REGIONS,
     WRONG,
     code_cells,
-    edit,
     namespace,
     regions,
     unfilled,

@@ -9,8 +9,8 @@ import torch
 from msa_lab.checks.compare import shape_of
 from msa_lab.checks.failure import fail, self_check
 
-# Predictions and labels without halves, and with; below, how often each reading of the task would
-# call them equal. The tests count again.
+# Predictions and labels without halves, and with. EQUAL is how many pairs each reading of
+# the task takes for equal; a test counts them again.
 PLAIN = (
     (2.2, -1.3, 0.3, 1.1, -2.6, 0.2, 0.4, -0.2, 0.1, 2.9, -1.8, 1.0, 0.0, 2.3, -0.4, 1.6),
     (1.9, -0.8, 0.9, 1.4, -3.0, -0.4, 0.1, 0.3, 0.2, 2.4, -1.2, 1.0, -0.1, 0.4, -0.3, 1.2),

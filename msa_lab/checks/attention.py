@@ -39,7 +39,10 @@ def check_attention(SelfAttentionFusion: type, CrossAttentionFusion: type) -> No
 
 
 def _fused(name, fusion, sequences, padding):
-    """The output of a fusion, (3, 128); fails when it has another shape or the mask has."""
+    """The output of a fusion, (3, 128).
+
+    Fails when it has another shape, or when the mask is not as long as the sequence.
+    """
     try:
         output = fusion([s.clone() for s in sequences], padding.clone())
     except (AssertionError, RuntimeError) as error:
@@ -66,7 +69,7 @@ def _judge_masking(name, fusion, sequences, padding, output):
 
 
 def _mean_of_true(x, padding):
-    """For each utterance, the mean of its true steps."""
+    """The mean of the true steps of each utterance: (B, T, D), bool (B, T) -> (B, D)."""
     return torch.stack([row[~mask].mean(0) for row, mask in zip(x, padding, strict=True)])
 
 

@@ -11,7 +11,7 @@ from msa_lab.checks.isolation import without_stubs
 from msa_lab.data import MODALITIES, WIDTHS
 
 BATCH, LENGTH = 6, 5  # unequal, and unlike every width
-# What `fc` gives in the check of the output, as odds (their logarithm is z), and the right scores.
+# In the check of the output the logits z are the logarithms of ODDS; SCORES are the right scores.
 ODDS, SCORES = (1 / 99, 1 / 5, 1 / 2, 1.0, 3.0, 59.0), (-2.94, -2.0, -1.0, 0.0, 1.5, 2.9)
 LSTMS = tuple(f'{name}_lstm' for name in (*MODALITIES, 'mm'))
 
@@ -142,13 +142,13 @@ def _run(model, number):
         return forward(model, *(x.clone() for x in features)), features
     except CheckFailed:
         raise
-    except Exception as error:  # it may have come up behind what this check looks at
+    except Exception as error:  # it may come from code behind what this check looks at
         return error, features
 
 
 @self_check(3, '三个 LayerNorm')
 def check_layer_norms(Model: type) -> None:
-    """TODO 3: what reaches the three LSTMs has been normalised, then gone through `fc` and ReLU."""
+    """TODO 3: the three LSTMs read LayerNorm, Linear and ReLU of the features."""
     model = _with_doubles(Model, 3)
     norms = {name: random_affine(getattr(model, f'{name}_norm')) for name in MODALITIES}
     output, features = _run(model, 3)
@@ -220,7 +220,7 @@ def _diagnose_norm_error(error):
 
 @self_check(4, '融合')
 def check_fusion(Model: type) -> None:
-    """TODO 4: what reaches `mm_lstm` is the sum of the three output sequences."""
+    """TODO 4: `mm_lstm` reads the sum of the three output sequences."""
     model = _with_doubles(Model, 4)
     output, _ = _run(model, 4)
     if not model.mm_lstm.inputs:
@@ -278,7 +278,7 @@ def _diagnose_weights(weights):
 
 @self_check(5, '输出的范围')
 def check_output(Model: type) -> None:
-    """TODO 5: the logit goes through a sigmoid and is scaled to (-3, 3); the shape is (B, 1)."""
+    """TODO 5: the scores are 6 * sigmoid(z) - 3 of the logits z, of shape (B, 1)."""
     model = _with_doubles(Model, 5)
     score, _ = _run(model, 5)
     if isinstance(score, Exception):

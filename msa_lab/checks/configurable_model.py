@@ -74,7 +74,7 @@ def _judge_use(model, chosen, features):
 
 
 def _judge_first_half(model, chosen, layer_norm, features, padding):
-    """What every encoder reads, and the list of sequences that `encode` returns."""
+    """Every encoder should read its modality; `encode` should return their output sequences."""
     inputs = {}
     for name in chosen:
         norm = random_affine(getattr(model, f'{name}_norm', None))
@@ -88,13 +88,7 @@ def _judge_first_half(model, chosen, layer_norm, features, padding):
             )
         if layer_norm:
             _judge_kind(norm)
-        encoder = getattr(model, f'{name}_lstm')
-        encoder.register_forward_pre_hook(
-            lambda module, args, kwargs, name=name: inputs.update(
-                {name: (*args, *kwargs.values())}
-            ),
-            with_kwargs=True,
-        )
+        _record_inputs(getattr(model, f'{name}_lstm'), inputs, name)
     sequences, _ = model.encode(*(features[name].clone() for name in MODALITIES))
     if len(sequences) != len(chosen):
         fail(13, f'`encode` 应为 {chosen} 各给一个序列；得到 {len(sequences)} 个。')
@@ -104,6 +98,15 @@ def _judge_first_half(model, chosen, layer_norm, features, padding):
         if name not in inputs:
             fail(13, f'`{name}_lstm` 没有被调用。')
         _judge_inputs(model, name, layer_norm, features[name], inputs[name], padding)
+
+
+def _record_inputs(module, inputs, name):
+    """From now on keep the arguments of the module's last call in `inputs[name]`, a tuple."""
+
+    def record(module, args, kwargs):
+        inputs[name] = (*args, *kwargs.values())
+
+    module.register_forward_pre_hook(record, with_kwargs=True)
 
 
 def _judge_inputs(model, name, layer_norm, x, inputs, padding):

@@ -7,7 +7,7 @@ from msa_lab.checks.compare import near, padding_at_front, shape_of
 from msa_lab.checks.failure import CheckFailed, fail, self_check
 from msa_lab.data import STEPS, WIDTHS, padding_mask
 
-MOST_PARAMETERS = 3 * 582_067  # of the baseline
+MOST_PARAMETERS = 3 * 582_067  # three times those of the baseline
 
 
 @self_check(15, '更好的模型')
@@ -36,7 +36,7 @@ def check_improved(ImprovedSentimentModel: type) -> None:
         fail(15, f'参数不应超过基线的 3 倍（{MOST_PARAMETERS:,}）；现在有 {size:,} 个。')
     features = _utterances(widths.values())
     model.eval()
-    _judge_steadiness(model, features)
+    _judge_independence(model, features)
     _judge_weights(model, features)
     _judge_learning(model, features)
 
@@ -60,7 +60,7 @@ def _judge_score(score, mode):
         fail(15, f'{mode}() 模式下分数应在 (-3, 3) 里；得到的最大绝对值是 {largest:.3f}。')
 
 
-def _judge_steadiness(model, features):
+def _judge_independence(model, features):
     """In eval mode a score should depend on its own utterance and on nothing else."""
     before = [x.clone() for x in features]
     score = model(*features).detach()
@@ -177,7 +177,7 @@ def _judge_learning(model, features):
             break
     else:
         fail(15, f'对着 4 句话训练了 30 步，loss 没有降下来：{first:.3f} → {last:.3f}。')
-    _judge_steadiness(model, features)
+    _judge_independence(model, features)
     _judge_text(model, features)
     for group in training.optimizer.param_groups:
         group['lr'] = 0.05

@@ -22,7 +22,7 @@ def check_logging(RunWriter: type) -> None:
 
 
 def _diagnose_logging(part, losses, scalars):
-    """In words: where a loss went in place of the tag `loss` of its own directory."""
+    """In words: where a loss was written instead of to the tag `loss` of its own directory."""
     other, values = 'valid' if part == 'train' else 'train', losses[part]
     task = f'{part}_loss 应写进 `{part}/` 目录，标签 `loss`，step 是轮数（1、2、3）'
     written = {key: set(points[1]) for key, points in scalars.items()}

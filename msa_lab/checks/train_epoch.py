@@ -64,7 +64,7 @@ class _WatchedScheduler:
 
 @self_check(8, '训练一轮')
 def check_train_epoch(train_epoch: Callable) -> None:
-    """TODO 8: after one epoch the parameters are where gradient descent by hand leads."""
+    """TODO 8: one epoch gives the parameters that gradient descent in NumPy gives."""
     model, events = _LinearModel(), []
     features = [0.5 * torch.randn(9, 3, width) for width in (2, 3, 4)]
     labels = torch.randn(9) + 1

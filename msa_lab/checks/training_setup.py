@@ -67,7 +67,7 @@ def _accepted_arguments(main):
 
 
 def _checked(function, name):
-    """`make_loader` or `fit`, which fails for a mistake after which the code behind would crash."""
+    """`make_loader` or `fit`, with a check of what would make the given code crash later."""
 
     def double(*args, **kwargs):
         for value in (*args, *kwargs.values()):
@@ -122,7 +122,7 @@ def _run_main(main, accepted, **settings):
 
 
 def _judge_build(error):
-    """Name the mistake when an error before the training says that `build`, a None, was called."""
+    """Fail when an error before the training says that `build` was called though it is None."""
     line = traceback.extract_tb(error.__traceback__)[-1].line or ''
     if isinstance(error, TypeError) and 'NoneType' in str(error) and 'build' in line:
         raise CheckFailed(f'TODO {TODO}：build 可以不给：build 是 None 时用基线。') from error
@@ -267,7 +267,7 @@ def _judge_flags(training, **flags):
         if bool(training[name]) != value:
             fail(
                 TODO,
-                f'`{name}` 没有传下去：fit 的 {name}={value}（在 **options 里）应原样传给 '
+                f'`{name}` 没有传下去：fit 的 {name}={value}（在 `**options` 里）应原样传给 '
                 f'`train_model`；它收到的是 {training[name]!r}。',
             )
 
@@ -276,8 +276,8 @@ def _judge_result(recorder, result):
     """The best weights should be read back and tested, and three results returned."""
     tests = [e for e in recorder.evaluations if e[0] and 'test' in splits_of(e[1])]
     if not tests:
-        used = [PARTS[s] for e in recorder.evaluations for s in splits_of(e[1])]
-        actual = f'；现在用的是{"、".join(used)}' if used else ''
+        tested = [PARTS[s] for e in recorder.evaluations for s in splits_of(e[1])]
+        actual = f'；现在用的是{"、".join(tested)}' if tested else ''
         fail(TODO, f'训练之后应在**测试集**上评估一次{actual}。')
     _, batches, scale, _ = tests[-1]
     order = [label for batch in batches for label in batch]

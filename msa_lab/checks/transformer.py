@@ -16,7 +16,7 @@ def check_transformer(PositionEncoding: type, TransformerEncoder: type) -> None:
     _judge_table(PositionEncoding)
     with replaced_globals([TransformerEncoder.__init__], PositionEncoding=PositionEncoding):
         encoder = TransformerEncoder(position=True).eval()
-        for parameter in encoder.parameters():  # far from symmetric, biases included
+        for parameter in encoder.parameters():  # the initial ones hide mistakes: zero biases, say
             nn.init.normal_(parameter, std=0.1)
     padding = padding_at_front(6, (2, 1, 3))
     x = torch.randn(3, 6, 128)
@@ -34,7 +34,10 @@ def check_transformer(PositionEncoding: type, TransformerEncoder: type) -> None:
 
 
 def _judge_table(PositionEncoding, dim=16, steps=40):
-    """The table, by what sines and cosines of one angle do: every pair turns at its own speed."""
+    """Dimensions 2j and 2j + 1 of the table should be sine and cosine of one angle.
+
+    The angle is proportional to the step; per step it is 1 for j = 0 and falls with base 10000.
+    """
     table = PositionEncoding(dim)(torch.zeros(2, steps, dim))
     if not isinstance(table, torch.Tensor) or table.shape != (2, steps, dim):
         fail(
@@ -48,9 +51,8 @@ def _judge_table(PositionEncoding, dim=16, steps=40):
     even, odd = table[:, 0::2], table[:, 1::2]
     if near(even[0], torch.ones(dim // 2)) and near(odd[0], torch.zeros(dim // 2)):
         fail(11, 'sin 和 cos **反了**：偶数维 2j 应是 sin，奇数维 2j+1 应是 cos。')
-    if near(table[0, : dim // 2], torch.zeros(dim // 2)) and near(
-        table[0, dim // 2 :], torch.ones(dim // 2)
-    ):
+    halves = torch.cat([torch.zeros(dim // 2), torch.ones(dim // 2)])
+    if near(table[0], halves):
         fail(11, '前一半是 sin、后一半是 cos；应交错排列：偶数维 sin，奇数维 cos。')
     for value, name, other in ((0, 'sin', 'cos'), (1, 'cos', 'sin')):
         if near(table[0], torch.full((dim,), float(value))):
