@@ -58,7 +58,7 @@ def test_requirements_are_pinned():
                 assert re.fullmatch(r'[\w.\[\]-]+==[\w.]+', line), line
 
 
-@pytest.mark.parametrize('name', ['*.pkl', 'data/', 'best_model.pth*', 'runs/', 'build/'])
+@pytest.mark.parametrize('name', ['*.pkl', '/data/', 'best_model.pth*', 'runs/', 'build/'])
 def test_data_and_results_are_never_committed(name):
     assert name in (ROOT / '.gitignore').read_text(encoding='utf-8').splitlines()
 
