@@ -31,16 +31,16 @@ class Edit(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """A region, and a right body for it as named lines; called, it gives an Edit.
+    """A region, with a right body for it as named lines. Calling it gives an Edit.
 
-    `region(body)` has a body of its own; `region(name='...')` has another line (or lines, or '' for
-    none) in the place of the one of that name.
+    `LSTMS(body)` puts another body into the region LSTMS. `LSTMS(text='...')` puts its right body
+    there, but with the line of the name `text` replaced: by one line, by several, or by '' (none).
     """
 
     task: str
     cell: str
+    index: int
     lines: dict
-    index: int = 0
 
     def __call__(self, body=None, **changed):
         unknown = changed.keys() - self.lines.keys()
@@ -49,6 +49,11 @@ class Region:
         lines = (self.lines | changed).values()
         body = '\n'.join(line for line in lines if line) if body is None else body
         return Edit(self.task, self.cell, self.index, body)
+
+
+def region(task, cell, index=0, **lines):
+    """A Region, with the lines of its right body by name."""
+    return Region(task, cell, index, lines)
 
 
 @functools.cache
@@ -70,9 +75,9 @@ def edit(sources, edits):
     sources = dict(sources)
     for task, cell, index, body in edits:
         source = sources[cell]
-        region = _matches(source, task)[index]
-        body = textwrap.indent(body, region['indent'])
-        sources[cell] = source[: region.start('body')] + body + source[region.end('body') :]
+        match = _matches(source, task)[index]
+        body = textwrap.indent(body, match['indent'])
+        sources[cell] = source[: match.start('body')] + body + source[match.end('body') :]
     return sources
 
 

@@ -7,20 +7,7 @@ every region; the tables WRONG and CORRECT say what stands there in its place.
 
 from dataclasses import dataclass
 
-from tests.regions import Region, code_cells, edit, namespace, regions, unfilled
-
-__all__ = [
-    'CHECKS',
-    'CORRECT',
-    'REGIONS',
-    'WRONG',
-    'Variant',
-    'code_cells',
-    'edit',
-    'namespace',
-    'regions',
-    'unfilled',
-]
+from tests.regions import Region, region
 
 BASELINE = ('MultimodalSentimentAnalysisModel',)
 CHECKS = {  # task: the check in msa_lab.checks, and what it takes, by the names in the notebook
@@ -41,213 +28,169 @@ CHECKS = {  # task: the check in msa_lab.checks, and what it takes, by the names
     '15': ('check_improved', ('ImprovedSentimentModel',)),
 }
 
-LENGTH = Region('1', 'mosi-dataset', {'result': 'return len(self.labels)'})
-LSTMS = Region(
+LENGTH = region('1', 'mosi-dataset', result='return len(self.labels)')
+LSTMS = region(
     '2',
     'model-class',
-    {
-        'settings': 'lstm = dict(num_layers=1, dropout=0.1, batch_first=True)',
-        'vision': 'self.vision_lstm = nn.LSTM(128, 128, **lstm)',
-        'text': 'self.text_lstm = nn.LSTM(128, 128, **lstm)',
-        'audio': 'self.audio_lstm = nn.LSTM(128, 128, **lstm)',
-        'mm': 'self.mm_lstm = nn.LSTM(128, 128, **lstm)',
-    },
+    settings='lstm = dict(num_layers=1, dropout=0.1, batch_first=True)',
+    vision='self.vision_lstm = nn.LSTM(128, 128, **lstm)',
+    text='self.text_lstm = nn.LSTM(128, 128, **lstm)',
+    audio='self.audio_lstm = nn.LSTM(128, 128, **lstm)',
+    mm='self.mm_lstm = nn.LSTM(128, 128, **lstm)',
 )
-NORMS = Region(
+NORMS = region(
     '3',
     'model-class',
-    {
-        'vision': 'vision = self.vision_norm(vision)',
-        'text': 'text = self.text_norm(text)',
-        'audio': 'audio = self.audio_norm(audio)',
-    },
+    vision='vision = self.vision_norm(vision)',
+    text='text = self.text_norm(text)',
+    audio='audio = self.audio_norm(audio)',
 )
-FUSION = Region('4', 'model-class', {'feature': 'feature = vision + text + audio'})
-OUTPUT = Region('5', 'model-class', {'result': 'return 6 * torch.sigmoid(output) - 3'})
-ACCURACY = Region(
-    '6',
-    'multiclass-acc',
-    {
-        'result': 'return float(np.mean(np.round(y_pred) == np.round(y_true)))',
-    },
+FUSION = region('4', 'model-class', feature='feature = vision + text + audio')
+OUTPUT = region('5', 'model-class', result='return 6 * torch.sigmoid(output) - 3')
+ACCURACY = region(
+    '6', 'multiclass-acc', result='return float(np.mean(np.round(y_pred) == np.round(y_true)))'
 )
-EVALUATED = Region(
-    '7',
-    'evaluate',
-    {
-        'result': 'return loss, eval_mosi_regression(y_pred, y_true), y_pred, y_true',
-    },
+EVALUATED = region(
+    '7', 'evaluate', result='return loss, eval_mosi_regression(y_pred, y_true), y_pred, y_true'
 )
-BATCH = Region(
+BATCH = region(
     '8',
     'train-epoch',
-    {
-        'output': 'output = model(*(x.to(device) for x in features)).squeeze(-1)',
-        'loss': 'loss = criterion(output, label.to(device))',
-        'zero': 'optimizer.zero_grad()',
-        'backward': 'loss.backward()',
-        'step': 'optimizer.step()',
-    },
+    output='output = model(*(x.to(device) for x in features)).squeeze(-1)',
+    loss='loss = criterion(output, label.to(device))',
+    zero='optimizer.zero_grad()',
+    backward='loss.backward()',
+    step='optimizer.step()',
 )
-LOG = Region(
+LOG = region(
     '9',
     'run-writer',
-    {
-        'train': "self.train.add_scalar('loss', record['train_loss'], step)",
-        'valid': "self.valid.add_scalar('loss', record['valid_loss'], step)",
-    },
+    train="self.train.add_scalar('loss', record['train_loss'], step)",
+    valid="self.valid.add_scalar('loss', record['valid_loss'], step)",
 )
-LOADER = Region(
+LOADER = region(
     '10',
     'make-loader',
-    {
-        'dataset': 'dataset = MOSIDataset(data_path, split)',
-        'loader': "return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')",
-    },
+    dataset='dataset = MOSIDataset(data_path, split)',
+    loader="return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')",
 )
-OPTIMIZER = Region(
+OPTIMIZER = region(
     '10',
     'fit',
-    {
-        'train': "train_loader = make_loader(data_path, 'train', batch_size)",
-        'valid': "valid_loader = make_loader(data_path, 'valid', batch_size)",
-        'optimizer': 'optimizer = torch.optim.Adam(model.parameters(), lr=lr)',
-    },
+    train="train_loader = make_loader(data_path, 'train', batch_size)",
+    valid="valid_loader = make_loader(data_path, 'valid', batch_size)",
+    optimizer='optimizer = torch.optim.Adam(model.parameters(), lr=lr)',
 )
-TRAINING = Region(
+TRAINING = region(
     '10',
     'fit',
     index=1,
-    lines={
-        'begin': 'return train_model(',
-        'arguments': '    model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,',
-        'settings': '    checkpoint=checkpoint, writer=writer, **options,',
-        'end': ')',
-    },
+    begin='return train_model(',
+    arguments='    model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,',
+    settings='    checkpoint=checkpoint, writer=writer, **options,',
+    end=')',
 )
-MODEL = Region(
+MODEL = region(
     '10',
     'main',
-    {
-        'model': 'model = (build or MultimodalSentimentAnalysisModel)(**dims)',
-        'criterion': 'criterion = nn.MSELoss()',
-    },
+    model='model = (build or MultimodalSentimentAnalysisModel)(**dims)',
+    criterion='criterion = nn.MSELoss()',
 )
-POSITIONS = Region(
+POSITIONS = region(
     '11',
     'position-encoding',
-    {
-        'position': 'position = torch.arange(max_steps).unsqueeze(1)',
-        'frequency': 'frequency = torch.exp(-math.log(10000.0) * torch.arange(0, dim, 2) / dim)',
-        'table': 'table = torch.zeros(max_steps, dim)',
-        'sine': 'table[:, 0::2] = torch.sin(position * frequency)',
-        'cosine': 'table[:, 1::2] = torch.cos(position * frequency)',
-    },
+    position='position = torch.arange(max_steps).unsqueeze(1)',
+    frequency='frequency = torch.exp(-math.log(10000.0) * torch.arange(0, dim, 2) / dim)',
+    table='table = torch.zeros(max_steps, dim)',
+    sine='table[:, 0::2] = torch.sin(position * frequency)',
+    cosine='table[:, 1::2] = torch.cos(position * frequency)',
 )
-ENCODER = Region(
+ENCODER = region(
     '11',
     'transformer-encoder',
-    {
-        'shared': 'shared = shared_padding(padding)',
-        'position': 'sequence = self.position(sequence)[:, shared:]',
-        'output': 'output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])',
-        'result': 'return nn.functional.pad(output, (0, 0, shared, 0))',
-    },
+    shared='shared = shared_padding(padding)',
+    position='sequence = self.position(sequence)[:, shared:]',
+    output='output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])',
+    result='return nn.functional.pad(output, (0, 0, shared, 0))',
 )
-SELF_ATTENTION = Region(
+SELF_ATTENTION = region(
     '12',
     'self-attention',
-    {
-        'tagged': 'tagged = [s + tag for s, tag in zip(sequences, self.modality, strict=True)]',
-        'joined': 'joined, mask = torch.cat(tagged, dim=1), padding.repeat(1, len(tagged))',
-        'result': 'return masked_mean(self.encoder(joined, mask), mask)',
-    },
+    tagged='tagged = [s + tag for s, tag in zip(sequences, self.modality, strict=True)]',
+    joined='joined, mask = torch.cat(tagged, dim=1), padding.repeat(1, len(tagged))',
+    result='return masked_mean(self.encoder(joined, mask), mask)',
 )
-CROSS_ATTENTION = Region(
+CROSS_ATTENTION = region(
     '12',
     'cross-attention',
-    {
-        'begin': 'fused = []',
-        'loop': 'for i, (query, attention) in enumerate(zip(sequences, self.attention, strict=True)):',
-        'others': '    others = torch.cat([s for j, s in enumerate(sequences) if j != i], dim=1)',
-        'mask': '    mask = padding.repeat(1, len(sequences) - 1)',
-        'answer': '    answer, _ = attention(query, others, others, mask, need_weights=False)',
-        'residual': '    fused.append(self.norm(query + answer))',
-        'result': 'return masked_mean(sum(fused), padding)',
-    },
+    begin='fused = []',
+    loop='for i, (query, attention) in enumerate(zip(sequences, self.attention, strict=True)):',
+    others='    others = torch.cat([s for j, s in enumerate(sequences) if j != i], dim=1)',
+    mask='    mask = padding.repeat(1, len(sequences) - 1)',
+    answer='    answer, _ = attention(query, others, others, mask, need_weights=False)',
+    residual='    fused.append(self.norm(query + answer))',
+    result='return masked_mean(sum(fused), padding)',
 )
-NORM = Region(
+NORM = region(
     '13',
     'modality-encoders',
-    {
-        'norm': 'norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()',
-    },
+    norm='norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()',
 )
-FIRST_LAYERS = Region(
+FIRST_LAYERS = region(
     '13',
     'modality-encoders',
     index=1,
-    lines={
-        'norm': "x = self.get_submodule(f'{name}_norm')(x)",
-        'fc': "x = torch.relu(self.get_submodule(f'{name}_fc')(x))",
-    },
+    norm="x = self.get_submodule(f'{name}_norm')(x)",
+    fc="x = torch.relu(self.get_submodule(f'{name}_fc')(x))",
 )
-SEQUENCES = Region(
+SEQUENCES = region(
     '13',
     'modality-encoders',
     index=2,
-    lines={
-        'lstm': "sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))",
-    },
+    lstm="sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))",
 )
-EXPERIMENTS = Region(
+EXPERIMENTS = region(
     '14',
     'experiments',
-    {
-        'begin': 'experiments += [',
-        'transformer': "    Experiment('transformer', partial(AblationModel, encoder='transformer')),",
-        'no_position': "    Experiment('transformer, no position', partial(AblationModel, encoder='transformer', position=False)),",
-        'no_norm': "    Experiment('no LayerNorm', partial(AblationModel, layer_norm=False)),",
-        'text': "    Experiment('text', partial(AblationModel, modalities=('text',))),",
-        'vision': "    Experiment('vision', partial(AblationModel, modalities=('vision',))),",
-        'audio': "    Experiment('audio', partial(AblationModel, modalities=('audio',))),",
-        'text_vision': "    Experiment('text + vision', partial(AblationModel, modalities=('text', 'vision'))),",
-        'text_audio': "    Experiment('text + audio', partial(AblationModel, modalities=('text', 'audio'))),",
-        'mae': "    Experiment('MAE loss', AblationModel, nn.L1Loss()),",
-        'huber': "    Experiment('Huber loss', AblationModel, nn.HuberLoss(delta=1.0)),",
-        'self_attention': "    Experiment('self-attention', partial(AblationModel, fusion='self_attention')),",
-        'cross_attention': "    Experiment('cross-attention', partial(AblationModel, fusion='cross_attention')),",
-        'end': ']',
-    },
+    begin='experiments += [',
+    transformer="    Experiment('transformer', partial(AblationModel, encoder='transformer')),",
+    no_position="    Experiment('transformer, no position', partial(AblationModel, encoder='transformer', position=False)),",
+    no_norm="    Experiment('no LayerNorm', partial(AblationModel, layer_norm=False)),",
+    text="    Experiment('text', partial(AblationModel, modalities=('text',))),",
+    vision="    Experiment('vision', partial(AblationModel, modalities=('vision',))),",
+    audio="    Experiment('audio', partial(AblationModel, modalities=('audio',))),",
+    text_vision="    Experiment('text + vision', partial(AblationModel, modalities=('text', 'vision'))),",
+    text_audio="    Experiment('text + audio', partial(AblationModel, modalities=('text', 'audio'))),",
+    mae="    Experiment('MAE loss', AblationModel, nn.L1Loss()),",
+    huber="    Experiment('Huber loss', AblationModel, nn.HuberLoss(delta=1.0)),",
+    self_attention="    Experiment('self-attention', partial(AblationModel, fusion='self_attention')),",
+    cross_attention="    Experiment('cross-attention', partial(AblationModel, fusion='cross_attention')),",
+    end=']',
 )
-PARTS = Region(
+PARTS = region(
     '15',
     'improved-model',
-    {
-        'norm': 'self.text_norm = nn.LayerNorm(text_dim)',
-        'dropout': 'self.text_dropout = nn.Sequential(WordDropout(0.1), nn.Dropout(0.3))',
-        'lstm': 'self.text_lstm = PackedLSTM(text_dim, 128, batch_first=True, bidirectional=True)',
-        'vision': 'self.vision_summary = UtteranceSummary(vision_dim)',
-        'audio': 'self.audio_summary = UtteranceSummary(audio_dim)',
-        'shift': 'self.shift = GatedShift()',
-        'pooling': 'self.pooling = AttentionPooling(256)',
-        'fc': 'self.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(256, 64), nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 1))',
-    },
+    norm='self.text_norm = nn.LayerNorm(text_dim)',
+    dropout='self.text_dropout = nn.Sequential(WordDropout(0.1), nn.Dropout(0.3))',
+    lstm='self.text_lstm = PackedLSTM(text_dim, 128, batch_first=True, bidirectional=True)',
+    vision='self.vision_summary = UtteranceSummary(vision_dim)',
+    audio='self.audio_summary = UtteranceSummary(audio_dim)',
+    shift='self.shift = GatedShift()',
+    pooling='self.pooling = AttentionPooling(256)',
+    fc='self.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(256, 64), nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 1))',
 )
-SCORE = Region(
+SCORE = region(
     '15',
     'improved-model',
     index=1,
-    lines={
-        'padding': 'padding = padding_mask(vision, text, audio)',
-        'words': 'words = self.text_dropout(self.text_norm(text))',
-        'lstm': 'words = self.text_lstm(words, padding)',
-        'vision': 'vision = self.vision_summary(vision, ~vision.any(-1))',
-        'audio': 'audio = self.audio_summary(audio, ~audio.any(-1))',
-        'shift': 'words = self.shift(words, vision, audio)',
-        'pooled': 'pooled, weights = self.pooling(words, padding)',
-        'result': 'return 3 * torch.tanh(self.fc(pooled)), weights',
-    },
+    padding='padding = padding_mask(vision, text, audio)',
+    words='words = self.text_dropout(self.text_norm(text))',
+    lstm='words = self.text_lstm(words, padding)',
+    vision='vision = self.vision_summary(vision, ~vision.any(-1))',
+    audio='audio = self.audio_summary(audio, ~audio.any(-1))',
+    shift='words = self.shift(words, vision, audio)',
+    pooled='pooled, weights = self.pooling(words, padding)',
+    result='return 3 * torch.tanh(self.fc(pooled)), weights',
 )
 REGIONS = [value for value in vars().values() if isinstance(value, Region)]
 ZERO_LAST = (

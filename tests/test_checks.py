@@ -19,16 +19,8 @@ import msa_utils
 from msa_lab import checks
 from msa_lab.checks import accuracy
 from msa_lab.checks.isolation import without_stubs
-from tests.solutions import (
-    CHECKS,
-    CORRECT,
-    REGIONS,
-    WRONG,
-    code_cells,
-    namespace,
-    regions,
-    unfilled,
-)
+from tests.regions import code_cells, namespace, regions, unfilled
+from tests.solutions import CHECKS, CORRECT, REGIONS, WRONG
 
 SLOW = ('13', '15')  # run with the first mistake of every task, not with all of them
 FIRST = {variant.task: variant for variant in reversed(WRONG)}.values()
@@ -109,7 +101,7 @@ def test_the_reference_passes_in_one_line(reference, task, capfd):
 
 @pytest.mark.parametrize('task', CHECKS)
 def test_imported_definitions_pass(reference, task):
-    """The same, with globals spread over the modules of the mirror."""
+    """The definitions of the mirror, which are imported and not made in a notebook."""
     run(task, {**vars(msa_utils), 'experiments': reference['experiments']})
 
 
