@@ -27,10 +27,11 @@ from grading import jobs, sandbox
 from grading.feedback import student_page
 from grading.jobs import Jobs
 from grading.marks import Marks
-from grading.release import NOTEBOOK, ROOT, make_course, release, tasks
+from grading.release import make_course, release
 from grading.render import message_html
 from grading.sandbox import Limits
 from grading.submissions import find_one
+from grading.tasks import NOTEBOOK, ROOT, tasks
 from grading.worker import answers_below, put_back, read_submission
 from msa_lab.data.synthetic import write_standin
 from tests.solutions import CORRECT, WRONG, edit
@@ -310,7 +311,7 @@ assert not Path({str(ROOT / 'tests')!r}).exists(), 'the solutions can be seen'
     row = hand_in(definitions(complete, attack))
     assert victim.read_text() == 'precious'
     assert (ROOT / NOTEBOOK).read_bytes() == before
-    assert (ROOT / 'msa_lab' / 'checks.py').is_file()
+    assert (ROOT / 'msa_lab' / 'checks' / '__init__.py').is_file()
     assert not Path('/etc/written').exists()
     assert row['ended'] == '正常结束'
     assert lost(row) == set()

@@ -13,9 +13,9 @@ from grading import feedback, grade, marks
 from grading.feedback import question_page, student_page
 from grading.jobs import version
 from grading.marks import Marks
-from grading.release import NOTEBOOK, tasks
 from grading.render import answer_html, message_html
 from grading.submissions import find, find_one
+from grading.tasks import NOTEBOOK, tasks
 
 AUTOMATIC = {key: task.points for key, task in tasks().items() if not task.written}
 FULL = sum(AUTOMATIC.values())

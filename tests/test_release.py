@@ -9,7 +9,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from grading.release import COMPLETE_ONLY, NOTEBOOK, ROOT, release, tasks
+from grading.release import COMPLETE_ONLY, release
+from grading.tasks import NOTEBOOK, ROOT, tasks
 
 BEGIN, END = '### BEGIN SOLUTION', '### END SOLUTION'
 
@@ -47,7 +48,7 @@ def solution_lines(notebook):
 
 def test_no_line_that_stands_only_in_solutions_is_in_the_zip(complete, edition):
     inside, outside = solution_lines(complete)
-    for file in (ROOT / 'msa_lab').glob('*.py'):  # what students had anyway
+    for file in (ROOT / 'msa_lab').rglob('*.py'):  # what students had anyway
         outside |= {line.strip() for line in file.read_text(encoding='utf-8').splitlines()}
     secret = {line for line in inside - outside if len(line) > 8}
     assert len(secret) > 200
@@ -64,7 +65,7 @@ def test_no_line_that_stands_only_in_solutions_is_in_the_zip(complete, edition):
 
 def test_the_zip_holds_what_the_lab_needs_and_nothing_of_the_staff(edition):
     names = {str(p.relative_to(edition)) for p in edition.rglob('*') if p.is_file()}
-    lab = {f'msa_lab/{p.name}' for p in (ROOT / 'msa_lab').glob('*.py')}
+    lab = {str(p.relative_to(ROOT)) for p in (ROOT / 'msa_lab').rglob('*.py')}
     assert names == lab | {
         NOTEBOOK, 'README.md', 'requirements.txt', 'images/GeneralFramework.jpg',
     }  # fmt: skip
