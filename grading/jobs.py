@@ -1,27 +1,27 @@
-"""One process per submission; its row is kept as long as submission, lab and grading are the same.
+"""One worker process per submission; its row is kept as long as nothing it depends on changes.
 
-A row is what is known of a submission: `student`, `points` {key of the task: points, None where a
-human reads} (empty if nothing was graded), `waiting` (those keys), `ended` (how it ended, in
-Chinese), `failed` (whether that says nothing about the submission: such a row is never kept),
-`beside` (what else was handed in), `seconds`, `version`, `key`, and what the feedback page shows.
+The rows lie in the folder rows/ of the results, one JSON file per student: see `grading.rows.Row`.
 """
 
 import hashlib
-import json
 import subprocess
 import sys
 import tempfile
 import threading
 from concurrent.futures import CancelledError
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
+from nbformat import NotebookNode
+
 from grading import sandbox
+from grading.rows import Job, Row
+from grading.sandbox import Limits
+from grading.submissions import Submission
 from grading.tasks import NOTEBOOK, ROOT
-from grading.worker import ungraded
 from msa_lab.files.atomic import atomic_write
 
-FRESH = f"""import sys
+RELOAD_CHECKS = f"""import sys
 sys.path.insert(0, {str(ROOT)!r})
 for name in [name for name in sys.modules if name.split('.')[0] == 'msa_lab']:
     del sys.modules[name]
@@ -30,67 +30,81 @@ from msa_lab import checks
 STARTUP_SECONDS = 60
 
 
-def load_checks_afresh(notebook):
-    """Before every self-check of the graded source: the checks come from the instructor's disk."""
+def reload_checks(notebook: NotebookNode) -> None:
+    """Make every self-check of a notebook load the checks from the instructor's disk first.
+
+    All of `msa_lab` is loaded again, for the checks use its other folders too. So what a
+    submission has done to these modules does not change its grade.
+    """
     for cell in notebook.cells:
         if cell.cell_type == 'code' and cell.metadata.get('nbgrader', {}).get('grade'):
-            cell.source = FRESH + cell.source
+            cell.source = RELOAD_CHECKS + cell.source
 
 
-def version():
-    """What every grade depends on: the complete notebook, the checks and the grading."""
-    code = (*(ROOT / 'msa_lab').rglob('*.py'), *(ROOT / 'grading').rglob('*.py'))
-    digest = hashlib.sha256()
-    for file in (ROOT / NOTEBOOK, *sorted(code)):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def version(root: Path = ROOT) -> str:
+    """A fingerprint of what every grade depends on: the notebook, `msa_lab` and `grading`.
+
+    The HTML templates are left out: they change no grade, and every run writes the pages of all
+    students again, those with a kept grade included.
+    """
+    code = (*(root / 'msa_lab').rglob('*.py'), *(root / 'grading').rglob('*.py'))
+    fingerprint = hashlib.sha256()
+    for file in (root / NOTEBOOK, *sorted(code)):
+        fingerprint.update(file.read_bytes())
+    return fingerprint.hexdigest()
 
 
-def kept_rows(out):
-    """The rows of all earlier runs, by student."""
-    rows = (json.loads(p.read_text(encoding='utf-8')) for p in (out / 'rows').glob('*.json'))
-    return {row['student']: row for row in rows}
+def kept_rows(out: Path) -> dict[str, Row]:
+    """The rows that earlier runs left in the folder `out`, by student."""
+    rows = map(Row.read, (out / 'rows').glob('*.json'))
+    return {row.student: row for row in rows if row and row.student}
 
 
-class Jobs:
-    """Grades submissions, from several threads if you like; `stop` ends what is running.
+class Grader:
+    """Grades submissions, from several threads at once if you like.
 
-    `shared` is the folder with the course and data.pkl, `out` where rows and pages go.
+    `out` is the folder for rows and pages, `shared` the folder with the course and data.pkl.
     """
 
-    def __init__(self, out, shared, limits):
+    def __init__(self, out: Path, shared: Path, limits: Limits) -> None:
         self.out, self.shared, self.limits = Path(out), Path(shared), limits
         self.version = version()
         self.running, self.stopped, self.lock = set(), False, threading.Lock()
 
-    def key(self, submission):
-        """What the grade of a submission depends on."""
+    def key(self, submission: Submission) -> str:
+        """A fingerprint of everything that the grade of a submission depends on."""
         content = submission.notebook.read_bytes() if submission.notebook else b''
         name = f'{self.version} {submission.name} '
         return hashlib.sha256(name.encode() + content).hexdigest()
 
-    def kept(self, submission):
+    def kept(self, submission: Submission) -> Row | None:
         """The row of an earlier run if it is still valid, else None."""
-        file = self._file(submission)
-        row = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
-        if row.get('key') == self.key(submission):
-            return row | {'beside': submission.beside}
+        row = Row.read(self._file(submission))
+        if row and row.key == self.key(submission):
+            return replace(row, beside=submission.beside)
         return None
 
-    def grade(self, submission):
-        """The row of a submission, written to rows/; CancelledError when all was stopped."""
+    def grade(self, submission: Submission) -> Row:
+        """Grade a submission: its row, which is also written to the folder rows/.
+
+        Raises CancelledError if `stop` was called.
+        """
         key = self.key(submission)
-        missing = ungraded(f'没有找到 {NOTEBOOK}')
-        row = self._run(submission) if submission.notebook else missing
-        if submission.name not in ('', NOTEBOOK):
-            row['ended'] += f'（交来的文件是 {submission.name}）'
-        row |= {'student': submission.student, 'beside': submission.beside}
-        row |= {'version': self.version, 'key': '' if row['failed'] else key}
+        row = self._run(submission) if submission.notebook else Row(f'没有找到 {NOTEBOOK}')
+        renamed = submission.name not in ('', NOTEBOOK)
+        row = replace(
+            row,
+            ended=row.ended + (f'（交来的文件是 {submission.name}）' if renamed else ''),
+            student=submission.student,
+            beside=submission.beside,
+            version=self.version,
+            key='' if row.failed else key,
+        )
         with atomic_write(self._file(submission)) as file:
-            file.write(json.dumps(row, ensure_ascii=False).encode())
+            file.write(row.to_json().encode())
         return row
 
-    def stop(self):
+    def stop(self) -> None:
         """End every worker and what it has started; nothing is written for their submissions."""
         with self.lock:
             self.stopped = True
@@ -101,39 +115,48 @@ class Jobs:
         return self.out / 'rows' / f'{submission.student}.json'
 
     def _run(self, submission):
+        """The row that the worker process of a submission writes, or one that says why not."""
         with tempfile.TemporaryDirectory(prefix='msa-', ignore_cleanup_errors=True) as work:
-            pages = self.out.resolve() / 'feedback'
-            job = {
-                'notebook': str(submission.notebook.resolve()),
-                'course': str(self.shared / 'course'), 'lab': str(ROOT),
-                'data': str(self.shared / 'data.pkl'), 'work': work,
-                'page': str(pages / f'{submission.student}-notebook.html'),
-                'submitted': str(pages / f'{submission.student}-submitted.html'),
-                'result': f'{work}/result.json', 'limits': asdict(self.limits),
-                'sandboxed': sandbox.available(), 'startup_seconds': STARTUP_SECONDS,
-            }  # fmt: skip
-            for page in (job['page'], job['submitted']):
+            job = self._job(submission, work)
+            for page in (job.submitted_page, job.graded_page):
                 Path(page).unlink(missing_ok=True)
-            Path(work, 'job.json').write_text(json.dumps(job), encoding='utf-8')
-            result, log = Path(job['result']), Path(work, 'log')
-            in_time = self._wait([sys.executable, '-m', 'grading.worker', f'{work}/job.json'], log)
+            file, log, result = Path(work, 'job.json'), Path(work, 'log'), Path(job.result)
+            file.write_text(job.to_json(), encoding='utf-8')
+            in_time = self._wait([sys.executable, '-m', 'grading.worker', str(file)], log)
             if not in_time:
-                return ungraded('评分进程没有按时结束', failed=True)
+                return Row('评分进程没有按时结束', failed=True)
             if not result.is_file():
-                said = log.read_text(encoding='utf-8', errors='replace').strip().split('\n')[-1]
-                return ungraded(f'评分进程中断：{said[:200]}', failed=True)
-            return json.loads(result.read_text(encoding='utf-8'))
+                lines = log.read_text(encoding='utf-8', errors='replace').strip().split('\n')
+                return Row(f'评分进程中断：{lines[-1][:200]}', failed=True)
+            return Row.read(result)
+
+    def _job(self, submission, work):
+        pages = self.out.resolve() / 'feedback'
+        return Job(
+            notebook=str(submission.notebook.resolve()),
+            course=str(self.shared / 'course'),
+            lab=str(ROOT),
+            data=str(self.shared / 'data.pkl'),
+            work=work,
+            result=str(Path(work, 'result.json')),
+            submitted_page=str(pages / f'{submission.student}-submitted.html'),
+            graded_page=str(pages / f'{submission.student}-notebook.html'),
+            limits=self.limits,
+            sandboxed=sandbox.available(),
+            startup_seconds=STARTUP_SECONDS,
+        )
 
     def _wait(self, command, log):
-        """Run a worker, in a session of its own so that Ctrl-C is ours; whether it ended in time.
+        """Run a command; whether it ended in time. It gets a session of its own: Ctrl-C is ours.
 
-        What it says goes to a file: a pipe would stay open as long as any kernel holds it.
+        Its error output goes to the file `log`. A pipe would stay open as long as any kernel
+        holds it.
         """
-        with log.open('wb') as said, self.lock:
+        with log.open('wb') as output, self.lock:
             if self.stopped:
                 raise CancelledError
             process = subprocess.Popen(
-                command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True
+                command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=output, start_new_session=True
             )
             self.running.add(process)
         in_time = True

@@ -49,7 +49,7 @@ class Limits:
 
 
 @cache
-def available():
+def available() -> bool:
     """Whether a process can be locked in: bubblewrap is there, and the machine lets it work."""
     program = shutil.which('bwrap')
     if program is None:
@@ -58,8 +58,11 @@ def available():
     return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
 
 
-def _sandboxed(folder, runtime, data, limits):
-    """The command that stands before the kernel's own: `folder` is the kernel's directory."""
+def _sandbox_command(folder, runtime, data, limits):
+    """The command that stands before the kernel's own and locks it in.
+
+    `folder` is the kernel's working directory, `runtime` the folder of its sockets.
+    """
     command = [shutil.which('bwrap'), '--unshare-all', '--die-with-parent', '--cap-drop', 'ALL']
     for path in SYSTEM:
         if os.path.islink(path):
@@ -81,32 +84,49 @@ def _sandboxed(folder, runtime, data, limits):
     return [*command, '--chdir', str(folder)]
 
 
-def write_kernel(where, folder, runtime, data, limits, sandboxed):
-    """A kernel specification under `where` whose kernel runs in `folder`, locked in or not.
+def write_kernel(
+    where: str | Path,
+    folder: Path,
+    runtime: Path,
+    data: str | Path,
+    limits: Limits,
+    sandboxed: bool,
+) -> None:
+    """Write a kernel specification under `where` whose kernel runs in `folder`, locked in or not.
 
-    In its environment are the settings of the lab and nothing of yours.
+    `runtime` is the folder for its sockets, `data` the data file. In the environment of the kernel
+    are the settings of the lab and no variable of the grader's.
     """
     environment = {
         'PATH': os.pathsep.join((str(Path(sys.executable).parent), '/usr/bin', '/bin')),
-        'HOME': '/tmp', 'LANG': 'C.UTF-8', 'MSA_DATA': str(data), 'MSA_PROFILE': 'smoke',
-        'OMP_NUM_THREADS': '1', 'LOKY_MAX_CPU_COUNT': '1', 'TQDM_DISABLE': '1',
-    }  # fmt: skip
+        'HOME': '/tmp',
+        'LANG': 'C.UTF-8',
+        'MSA_DATA': str(data),
+        'MSA_PROFILE': 'smoke',
+        'OMP_NUM_THREADS': '1',
+        'LOKY_MAX_CPU_COUNT': '1',
+        'TQDM_DISABLE': '1',
+    }
     command = [sys.executable, '-m', 'ipykernel_launcher', '-f', '{connection_file}']
     command = ['/usr/bin/env', '-i', *(f'{k}={v}' for k, v in environment.items()), *command]
     if sandboxed:
-        command = [*_sandboxed(folder, runtime, data, limits), *command]
+        command = [*_sandbox_command(folder, runtime, data, limits), *command]
     spec = {
-        'argv': command, 'display_name': KERNEL, 'language': 'python', 'interrupt_mode': 'message',
-    }  # fmt: skip
+        'argv': command,
+        'display_name': KERNEL,
+        'language': 'python',
+        'interrupt_mode': 'message',
+    }
     path = Path(where) / 'kernels' / KERNEL / 'kernel.json'
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(spec), encoding='utf-8')
 
 
-def try_kernel(code, data, limits, seconds):
-    """Start a kernel as a submission gets it and run `code` in it; RuntimeError if that fails.
+def try_kernel(code: str, data: Path, limits: Limits, seconds: float) -> None:
+    """Start a kernel as a submission gets it and run `code` in it, each in at most `seconds`.
 
-    Its text is the last line that the kernel, or what should have started it, has said.
+    Raises RuntimeError if that fails, with the last line of output of the kernel or of the program
+    that should have started it.
     """
     with tempfile.TemporaryDirectory(prefix='msa-') as work:
         folder, runtime, log = (Path(work, name) for name in ('c', 'r', 'log'))
@@ -119,16 +139,16 @@ def try_kernel(code, data, limits, seconds):
             transport='ipc',
             connection_file=str(runtime / 'k.json'),
         )
-        with log.open('wb') as said:
-            manager.start_kernel(stdout=said, stderr=said, cwd=str(folder))
+        with log.open('wb') as output:
+            manager.start_kernel(stdout=output, stderr=output, cwd=str(folder))
         client = manager.client()
         client.start_channels()
         try:
             client.wait_for_ready(timeout=seconds)
             answer = client.execute(code, reply=True, timeout=seconds)['content']
         except (RuntimeError, TimeoutError) as error:
-            said = log.read_text(encoding='utf-8', errors='replace').strip()
-            raise RuntimeError(said.split('\n')[-1] or str(error)) from error
+            output = log.read_text(encoding='utf-8', errors='replace').strip()
+            raise RuntimeError(output.split('\n')[-1] or str(error)) from error
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
@@ -142,21 +162,22 @@ class Watchdog(threading.Thread):
     `reason` says which limit it was, in Chinese, for the student; it is empty as long as none was.
     """
 
-    def __init__(self, limits, interval=0.2):
+    def __init__(self, limits: Limits, interval: float = 0.2) -> None:
         super().__init__(daemon=True)
         self.limits, self.interval, self.reason = limits, interval, ''
         self.stopped = threading.Event()
 
-    def __enter__(self):
+    def __enter__(self) -> 'Watchdog':
         self.start()
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info) -> None:
         self.stopped.set()
         self.join()
         self.kill()
 
-    def run(self):
+    def run(self) -> None:
+        """Look at the children every `interval` seconds, until the `with` block ends."""
         waited, me = 0.0, psutil.Process()
         while not self.stopped.wait(self.interval):
             waited += self.interval
@@ -170,7 +191,7 @@ class Watchdog(threading.Thread):
             if self.reason:
                 self.kill()
 
-    def kill(self):
+    def kill(self) -> None:
         """End the children, and again what they started meanwhile."""
         while children := psutil.Process().children(recursive=True):
             for child in children:
@@ -179,7 +200,7 @@ class Watchdog(threading.Thread):
             psutil.wait_procs(children, timeout=5)
 
 
-def end(process):
+def end(process: subprocess.Popen) -> None:
     """End a process and everything below it: held still first, so that it starts nothing more."""
     try:
         process = psutil.Process(process.pid)
@@ -192,7 +213,7 @@ def end(process):
             member.kill()
 
 
-def resident(process):
+def resident(process: psutil.Process) -> int:
     """Memory of a process in bytes, what it shares counted in proportion; 0 once it is gone."""
     try:
         memory = process.memory_full_info()

@@ -11,51 +11,55 @@ MAX_BYTES = 50_000_000
 
 @dataclass(frozen=True)
 class Submission:
-    """A student's folder.
+    """What one student has handed in.
 
-    `notebook` is the path of what is graded, or None; `name` is that file's name inside the folder.
-    `others` are the other notebooks that were found, `beside` whatever else lies there.
+    Attributes:
+        student: the name of the student's folder.
+        notebook: the path of the notebook that is graded, or None if it cannot be told which.
+        name: that file's name relative to the student's folder, '' if there is none.
+        others: the notebooks that were found, if none of them is graded.
+        beside: the other files and folders there.
     """
 
     student: str
     notebook: Path | None
     name: str
-    others: tuple
-    beside: tuple
+    others: tuple[str, ...]
+    beside: tuple[str, ...]
 
 
-def find(folder):
-    """Every submission in `folder`, by name, and the names of the files that lie there loose.
+def find_submissions(folder: str | Path) -> tuple[list[Submission], list[str]]:
+    """Every submission in `folder`, and the names of the files that lie beside their folders.
 
-    SystemExit says in one line that there is none.
+    SystemExit says in one line that there is no submission.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise SystemExit(f'no folder {folder}: it should hold one folder per student')
-    inside = visible(folder)
-    found = [find_one(path) for path in inside if path.is_dir()]
+    inside = visible_paths(folder)
+    found = [find_submission(path) for path in inside if path.is_dir()]
     if not found:
         raise SystemExit(f'{folder} holds no folder; it should be <student>/{NOTEBOOK}')
     return found, [path.name for path in inside if not path.is_dir()]
 
 
-def find_one(folder):
+def find_submission(folder: Path) -> Submission:
     """The submission in a student's folder.
 
     Browsers and learning platforms rename files and wrap them in folders. So without an
     EXP_MSA.ipynb, the one notebook that has the lab's cells is taken, at most one folder deeper.
     """
-    top = visible(folder)
-    deeper = [path for below in top if below.is_dir() for path in visible(below)]
+    top = visible_paths(folder)
+    deeper = [path for below in top if below.is_dir() for path in visible_paths(below)]
     notebooks = [path for path in (*top, *deeper) if path.suffix == '.ipynb' and path.is_file()]
     if folder / NOTEBOOK in notebooks:
         chosen = folder / NOTEBOOK
     else:
-        likely = [path for path in notebooks if is_lab(path)]
+        likely = [path for path in notebooks if is_lab_notebook(path)]
         chosen = likely[0] if len(likely) == 1 else None
     beside = set(top)
     if chosen:
-        beside = beside.union(visible(chosen.parent)) - {chosen, chosen.parent}
+        beside = beside.union(visible_paths(chosen.parent)) - {chosen, chosen.parent}
 
     def names(paths):
         return tuple(path.relative_to(folder).as_posix() for path in sorted(paths))
@@ -69,8 +73,8 @@ def find_one(folder):
     )
 
 
-def is_lab(path):
-    """Whether a notebook has most of the lab's graded cells; read as bytes, it may be anything."""
+def is_lab_notebook(path: Path) -> bool:
+    """Whether a file has most of the lab's graded cells. It need not be a notebook at all."""
     if path.stat().st_size > MAX_BYTES:
         return False
     names = re.findall(rb'"grade_id": *"([\w-]+)"', path.read_bytes())
@@ -78,7 +82,7 @@ def is_lab(path):
     return len(graded.intersection(names)) > len(graded) / 2
 
 
-def visible(folder):
+def visible_paths(folder: Path) -> list[Path]:
     """What lies in a folder, sorted, without what operating systems and Jupyter leave there."""
     hidden = ('.', '__MACOSX')
     return sorted(path for path in folder.iterdir() if not path.name.startswith(hidden))

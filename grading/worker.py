@@ -1,19 +1,22 @@
 """Grade one submission with nbgrader, in a process and a folder of its own.
 
-`python -m grading.worker JOB`: JOB is a JSON file, see `grading.grade`; its `result` is the file
-that the outcome goes to. What goes wrong here costs this submission and no other.
+`python -m grading.worker JOB`: JOB is the JSON file of a `grading.rows.Job`. The outcome, a
+`grading.rows.Row`, goes to the file that the job names. What goes wrong here costs this submission
+and no other.
 """
 
-import json
 import os
 import re
 import shutil
-import sys
 import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
@@ -21,7 +24,8 @@ from nbgrader.preprocessors import CheckCellMetadata, Execute, LimitOutput, Save
 from nbgrader.utils import is_grade
 
 from grading.release import ASSIGNMENT, course_config, nbgrader_api
-from grading.render import notebook_html
+from grading.render import notebook_html, render_page
+from grading.rows import Job, Row
 from grading.sandbox import KERNEL, Limits, Watchdog, write_kernel
 from grading.submissions import MAX_BYTES
 from grading.tasks import NOTEBOOK, tasks
@@ -31,18 +35,22 @@ SETTINGS = "# 评分时的设置\nDATA, PROFILE, SEEDS = '', 'smoke', []"
 
 
 class GradingExecute(Execute):
-    """nbgrader's execution, for code that nobody has looked at.
+    """nbgrader's execution of a notebook, for code that nobody has looked at.
 
-    What a cell prints is cut off, a dead kernel is an error in every graded cell that was still to
-    come, and of a graded cell only errors count: neither what it prints nor a value that it shows.
+    What a cell prints and displays is cut off at a limit. If the kernel dies, every graded cell
+    that had still to run gets an error. Of the outputs of a graded cell only errors decide about
+    its points: nbgrader itself would also take a number that the cell displays as its points.
     """
 
     watchdog, limits = None, Limits()  # set once per process: traitlets would copy them
-    max_output, max_shown = 100_000, 5_000_000  # characters printed and shown, per cell
+    max_printed, max_displayed = 100_000, 5_000_000  # characters per cell
 
-    def preprocess(self, nb, resources, km=None):
+    def preprocess(
+        self, nb: NotebookNode, resources: dict, km: object = None
+    ) -> tuple[NotebookNode, dict]:
+        """Run the notebook; how it ended goes into its metadata, under the key `msa`."""
         self.timeout_func = self.seconds_for
-        self.printed, self.shown, self.ran, self.ended = {}, {}, set(), ''
+        self.printed, self.displayed, self.executed, self.ended = {}, {}, set(), ''
         self.started = True
         where = [i for i, c in enumerate(nb.cells) if grade_id(c) == 'profiles']
         for i in where[:1]:
@@ -53,42 +61,45 @@ class GradingExecute(Execute):
             self.ended = self.watchdog.reason or '内核中途退出'
         except RuntimeError as error:
             self.ended = self.watchdog.reason or f'内核没有启动（{error}）'
-            self.started = bool(self.ran or self.watchdog.reason)
+            self.started = bool(self.executed or self.watchdog.reason)
         for cell in filter(is_grade, nb.cells):
             if cell.cell_type == 'code':
-                self.settle(cell)
+                self.clean_graded_cell(cell)
         nb.metadata['msa'] = {'ended': self.ended, 'started': self.started}
         return nb, resources
 
-    def seconds_for(self, cell):
-        """A self-check takes seconds; a cell that trains may take longer."""
+    def seconds_for(self, cell: NotebookNode) -> float:
+        """How long a cell may run: a self-check takes seconds, a cell that trains longer."""
         return self.limits.cell_seconds if is_grade(cell) else 2 * self.limits.cell_seconds
 
-    def on_cell_executed(self, **kwargs):
-        self.ran.add(grade_id(kwargs['cell']))
+    def on_cell_executed(self, **kwargs) -> None:
+        """Take note of the cell that has just run."""
+        self.executed.add(grade_id(kwargs['cell']))
         super().on_cell_executed(**kwargs)
 
-    def process_message(self, msg, cell, cell_index):
+    def process_message(self, msg: dict, cell: NotebookNode, cell_index: int) -> object:
+        """Handle a message of the kernel; what a cell prints beyond its limit is dropped."""
         content = msg['content']
         if msg['msg_type'] == 'stream':
-            left = self.max_output - self.printed.get(cell_index, 0)
+            left = self.max_printed - self.printed.get(cell_index, 0)
             self.printed[cell_index] = self.printed.get(cell_index, 0) + len(content['text'])
             if left <= 0:
                 return None
             content['text'] = content['text'][:left]
         elif msg['msg_type'] in ('display_data', 'execute_result'):
-            self.shown[cell_index] = self.shown.get(cell_index, 0) + len(str(content))
-            if self.shown[cell_index] > self.max_shown:
+            self.displayed[cell_index] = self.displayed.get(cell_index, 0) + len(str(content))
+            if self.displayed[cell_index] > self.max_displayed:
                 return None
         return super().process_message(msg, cell, cell_index)
 
-    def settle(self, cell):
-        """Leave in a graded cell what its grade follows from: an error, or none."""
+    def clean_graded_cell(self, cell: NotebookNode) -> None:
+        """Keep only errors and printed text; a cell that did not run gets an error."""
         cell.outputs = [
-            output for output in cell.outputs
+            output
+            for output in cell.outputs
             if output.output_type == 'error' or output.get('name') == 'stdout'
-        ]  # fmt: skip
-        if grade_id(cell) not in self.ran:
+        ]
+        if grade_id(cell) not in self.executed:
             reason = self.ended or '这一格没有运行'
             output = nbformat.v4.new_output(
                 'error', ename='NotRun', evalue=reason, traceback=[f'没有运行：{reason}']
@@ -96,12 +107,12 @@ class GradingExecute(Execute):
             cell.outputs.append(output)
 
 
-def grade_id(cell):
+def grade_id(cell: NotebookNode) -> str:
     """The name that nbgrader knows a cell by, or ''."""
     return cell.metadata.get('nbgrader', {}).get('grade_id', '')
 
 
-def read_submission(path):
+def read_submission(path: str | Path) -> NotebookNode:
     """The notebook as a student handed it in; ValueError says in Chinese why it is none."""
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
@@ -120,85 +131,85 @@ def read_submission(path):
     return notebook
 
 
-def ungraded(ended, failed=False):
-    """A row without grades; `failed` if the reason says nothing about the submission."""
-    return {'points': {}, 'waiting': [], 'ended': ended, 'failed': failed, 'seconds': None}
-
-
-def grade(job):
-    """Grade the submission of `job`, a dict; returns a row for the table of grades."""
-    notebook = read_submission(job['notebook'])
-    write_page(notebook, job['submitted'])
-    work, limits = Path(job['work']), Limits(**job['limits'])
-    course = work / 'c'
-    shutil.copytree(job['course'], course)
+def grade(job: Job) -> Row:
+    """Grade one submission; ValueError says in Chinese why it cannot be read."""
+    notebook = read_submission(job.notebook)
+    write_page(notebook, job.submitted_page)
+    work = Path(job.work)
+    course = work / 'c'  # short names: the paths of Unix sockets may have about 100 characters
+    shutil.copytree(job.course, course)
     released = nbformat.read(course / 'release' / ASSIGNMENT / NOTEBOOK, as_version=4)
-    put_back(notebook, released)
+    restore_graded_cells(notebook, released)
     submitted = course / 'submitted' / STUDENT / ASSIGNMENT
     submitted.mkdir(parents=True)
     nbformat.write(notebook, submitted / NOTEBOOK)
     folder, runtime = course / 'autograded' / STUDENT / ASSIGNMENT, work / 'r'
     runtime.mkdir()
-    if not job['sandboxed']:
+    if not job.sandboxed:
         for name in ('msa_lab', 'images'):
-            shutil.copytree(Path(job['lab']) / name, submitted / name)
-    write_kernel(work / 'share', folder, runtime, job['data'], limits, job['sandboxed'])
+            shutil.copytree(Path(job.lab) / name, submitted / name)
+    write_kernel(work / 'share', folder, runtime, job.data, job.limits, job.sandboxed)
     os.environ |= {'JUPYTER_PATH': str(work / 'share'), 'JUPYTER_RUNTIME_DIR': str(runtime)}
-
-    config = course_config(course)
-    with Watchdog(limits) as watchdog:
-        GradingExecute.watchdog, GradingExecute.limits = watchdog, limits
-        config.GradingExecute.kernel_name = KERNEL
-        config.GradingExecute.startup_timeout = job['startup_seconds']
-        config.GradingExecute.raise_on_iopub_timeout = False
-        config.KernelManager.transport = 'ipc'
-        config.KernelManager.connection_file = str(runtime / 'k.json')
-        config.Autograde.autograde_preprocessors = [
-            GradingExecute, LimitOutput, SaveAutoGrades, CheckCellMetadata,
-        ]  # fmt: skip
-        autograde(config)
+    autograde(course, runtime, job)
     executed = nbformat.read(folder / NOTEBOOK, as_version=4)
     if not executed.metadata['msa']['started']:
-        return ungraded(executed.metadata['msa']['ended'], failed=True)
-    write_page(executed, job['page'])
+        return Row(executed.metadata['msa']['ended'], failed=True)
+    write_page(executed, job.graded_page)
     return read_grades(course, executed, released)
 
 
-def put_back(notebook, released):
-    """Put graded cells that are gone behind what stood before them.
+def restore_graded_cells(notebook: NotebookNode, released: NotebookNode) -> None:
+    """Put graded cells that a student has deleted back into the notebook, in place.
 
-    nbgrader does so too, but not where the cell of the solution is gone as well; and so an answer
+    Each comes behind the cell that it follows in the released notebook. nbgrader puts such cells
+    back too, but not where the cell of the solution is gone as well. And so an answer that was
     written into a new cell in place of its own stands below it, see `answers_below`.
     """
-    here, at = [grade_id(cell) or cell.get('id') for cell in notebook.cells], 0
+    names, position = [grade_id(cell) or cell.get('id') for cell in notebook.cells], 0
     for cell in released.cells:
         name = grade_id(cell) or cell.id
-        if name in here:
-            at = here.index(name) + 1
+        if name in names:
+            position = names.index(name) + 1
         elif is_grade(cell):
-            notebook.cells.insert(at, cell)
-            here.insert(at, name)
-            at += 1
+            notebook.cells.insert(position, cell)
+            names.insert(position, name)
+            position += 1
 
 
-def write_page(notebook, path):
-    """A notebook as a page; one that cannot be drawn costs the page and not the grade."""
+def write_page(notebook: NotebookNode, path: str | Path) -> None:
+    """Write a notebook as an HTML page; if that fails, a page that says so, for no points."""
     try:
         page = notebook_html(notebook, Path(path).stem)
     except Exception as error:
-        page = f'<meta charset="utf-8">这份笔记本没能画成网页（{type(error).__name__}）。'
+        page = render_page('no_notebook.html.j2', error=type(error).__name__)
     Path(path).write_text(page, encoding='utf-8')
 
 
-def autograde(config):
-    """nbgrader's step for the one student."""
-    coursedir = CourseDirectory(config=config)
-    coursedir.assignment_id, coursedir.student_id = ASSIGNMENT, STUDENT
-    Autograde(coursedir=coursedir, config=config).start()
+def autograde(course: Path, runtime: Path, job: Job) -> None:
+    """Run nbgrader's autograding of the one student in `course`, within the job's limits.
+
+    `runtime` is the folder for the sockets of the kernel.
+    """
+    config = course_config(course)
+    config.GradingExecute.kernel_name = KERNEL
+    config.GradingExecute.startup_timeout = job.startup_seconds
+    config.GradingExecute.raise_on_iopub_timeout = False
+    config.KernelManager.transport = 'ipc'
+    config.KernelManager.connection_file = str(runtime / 'k.json')
+    steps = [GradingExecute, LimitOutput, SaveAutoGrades, CheckCellMetadata]
+    config.Autograde.autograde_preprocessors = steps
+    with Watchdog(job.limits) as watchdog:
+        GradingExecute.watchdog, GradingExecute.limits = watchdog, job.limits
+        coursedir = CourseDirectory(config=config)
+        coursedir.assignment_id, coursedir.student_id = ASSIGNMENT, STUDENT
+        Autograde(coursedir=coursedir, config=config).start()
 
 
-def read_grades(course, notebook, released):
-    """A row: points per task, what waits for a human, how it ended, what to tell the student."""
+def read_grades(course: Path, notebook: NotebookNode, released: NotebookNode) -> Row:
+    """The row of a graded submission: points, what a human has to read, what to tell the student.
+
+    `notebook` is the executed notebook, `released` the fill-in edition.
+    """
     points = {}
     with Gradebook(f'sqlite:///{course / "gradebook.db"}', ASSIGNMENT) as gradebook:
         graded = gradebook.find_submission_notebook(Path(NOTEBOOK).stem, ASSIGNMENT, STUDENT)
@@ -206,29 +217,30 @@ def read_grades(course, notebook, released):
             points[item.name] = item.auto_score
     added = answers_below(notebook, released)
     points |= dict.fromkeys(added)
-    wrong = sum(bool(errors(cell)) for cell in notebook.cells)
-    to_the_end = f'运行到末尾，其中 {wrong} 格出错' if wrong else '正常结束'
-    by_id = {grade_id(cell): cell for cell in notebook.cells}
-    row = {
-        'points': points, 'waiting': [name for name, score in points.items() if score is None],
-        'ended': notebook.metadata['msa']['ended'] or to_the_end, 'failed': False,
-        'messages': {}, 'code': {}, 'answers': {}, 'errors': [],
-    }  # fmt: skip
+    waiting = [name for name, score in points.items() if score is None]
+    cells = {grade_id(cell): cell for cell in notebook.cells}
+    messages, code, answers = {}, {}, {}
     for key, task in tasks().items():
-        if task.written and key in row['waiting']:
-            row['answers'][key] = '\n\n'.join([by_id[key].source, *added.get(key, ())])
+        if task.written and key in waiting:
+            answers[key] = '\n\n'.join([cells[key].source, *added.get(key, ())])
         elif not task.written and points[key] < task.points:
-            row['messages'][key] = '\n'.join(map(error_text, errors(by_id[key])))
-            row['code'][key] = [by_id[name].source for name in task.cells if name in by_id]
-    for cell in notebook.cells:
-        for error in errors(cell) if not is_grade(cell) else ():
-            row['errors'].append(f'{cell.source[:400]}\n\n{error_text(error)}')
-    row['errors'] = row['errors'][:5]
-    return row
+            messages[key] = '\n'.join(map(error_text, errors(cells[key])))
+            code[key] = [cells[name].source for name in task.cells if name in cells]
+    failures = sum(bool(errors(cell)) for cell in notebook.cells)
+    at_the_end = f'运行到末尾，其中 {failures} 格出错' if failures else '正常结束'
+    return Row(
+        ended=notebook.metadata['msa']['ended'] or at_the_end,
+        points=points,
+        waiting=waiting,
+        messages=messages,
+        code=code,
+        answers=answers,
+        errors=list(other_errors(notebook))[:5],
+    )
 
 
-def answers_below(notebook, released):
-    """{key: texts} of the Markdown cells that a student has added below the cell of an answer.
+def answers_below(notebook: NotebookNode, released: NotebookNode) -> dict[str, list[str]]:
+    """Texts of the Markdown cells that a student has added below the cell of an answer, by task.
 
     A cell is a released one if it has the name or the text of one: not every editor keeps names.
     """
@@ -245,32 +257,42 @@ def answers_below(notebook, released):
     return found
 
 
-def errors(cell):
+def other_errors(notebook: NotebookNode) -> Iterator[str]:
+    """Source and message of each error in a cell that is not graded."""
+    for cell in notebook.cells:
+        if not is_grade(cell):
+            for error in errors(cell):
+                yield f'{cell.source[:400]}\n\n{error_text(error)}'
+
+
+def errors(cell: NotebookNode) -> list[NotebookNode]:
     """The error outputs of a cell."""
     return [o for o in cell.get('outputs', ()) if o.output_type == 'error']
 
 
-def error_text(error):
-    """What an error says; a failed check speaks for itself."""
+def error_text(error: NotebookNode) -> str:
+    """The message of an error output, behind the exception's name unless a check wrote it."""
     text = error.evalue[:2000]
     return text if error.ename in ('CheckFailed', 'NotRun') else f'{error.ename}: {text}'
 
 
-def main(path):
-    """Read the job, grade, write the result; an error becomes a row too."""
-    job = json.loads(Path(path).read_text(encoding='utf-8'))
+def main() -> None:
+    """Read the job, grade, write the row; an exception becomes a row too."""
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('job', type=Path, help='the JSON file of the job')
+    job = Job.from_json(parser.parse_args().job.read_text(encoding='utf-8'))
     nbgrader_api(course_config('.'))  # puts what nbgrader calls on the path
     start = time.monotonic()
     try:
         row = grade(job)
     except Exception as error:
         text = re.sub(r'\s+', ' ', str(error))[:300]
-        row = ungraded(text)
+        row = Row(text)
         if not isinstance(error, ValueError):
-            row = ungraded(f'评分没有完成（{type(error).__name__}: {text}）', failed=True)
-    row['seconds'] = round(time.monotonic() - start, 1)
-    Path(job['result']).write_text(json.dumps(row, ensure_ascii=False), encoding='utf-8')
+            row = Row(f'评分没有完成（{type(error).__name__}: {text}）', failed=True)
+    row = replace(row, seconds=round(time.monotonic() - start, 1))
+    Path(job.result).write_text(row.to_json(), encoding='utf-8')
 
 
 if __name__ == '__main__':
-    main(sys.argv[1])
+    main()

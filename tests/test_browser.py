@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import nbformat
 import pytest
 
-from grading.release import NOTEBOOK, ROOT, release
+from grading.release import release
+from grading.tasks import NOTEBOOK, ROOT
 from msa_lab.report.html_page import OfflineHTMLExporter
 from msa_utils import RunWriter, main
 from tests.test_notebook import N_FIGURES, assert_clean, code_cells, lab_in, pictures

@@ -25,13 +25,14 @@ import pytest
 from grading import grade as grading
 from grading import jobs, sandbox
 from grading.feedback import student_page
-from grading.jobs import Jobs
+from grading.jobs import Grader, version
 from grading.marks import Marks
-from grading.release import NOTEBOOK, ROOT, make_course, release, tasks
+from grading.release import make_course, release
 from grading.render import message_html
 from grading.sandbox import Limits
-from grading.submissions import find_one
-from grading.worker import answers_below, put_back, read_submission
+from grading.submissions import find_submission
+from grading.tasks import NOTEBOOK, ROOT, tasks
+from grading.worker import answers_below, read_submission, restore_graded_cells
 from msa_lab.data.synthetic import write_standin
 from tests.solutions import CORRECT, WRONG, edit
 
@@ -48,7 +49,7 @@ def shared(tmp_path_factory):
     """What all gradings share: the course and the data."""
     folder = tmp_path_factory.mktemp('shared')
     (folder / 'course').mkdir()
-    make_course(folder / 'course', jobs.load_checks_afresh)
+    make_course(folder / 'course', jobs.reload_checks)
     write_standin(folder / 'data.pkl', **grading.SIZES)
     return folder
 
@@ -66,8 +67,8 @@ def hand_in(tmp_path, shared):
             nbformat.write(submission, file)
         for folder in ('rows', 'feedback'):
             (tmp_path / 'out' / folder).mkdir(parents=True, exist_ok=True)
-        found = find_one(tmp_path / 'submissions' / student)
-        return Jobs(tmp_path / 'out', shared, limits).grade(found)
+        found = find_submission(tmp_path / 'submissions' / student)
+        return Grader(tmp_path / 'out', shared, limits).grade(found)
 
     return grade
 
@@ -80,18 +81,29 @@ def fill_in(tmp_path_factory):
     return nbformat.read(folder / NOTEBOOK, as_version=4)
 
 
-def edited(notebook, edits=()):
-    """A copy of the notebook with text replaced in its code."""
+def with_variant(notebook, variant):
+    """A copy of the notebook in which a solution is replaced by a variant of tests/solutions.py."""
     notebook = copy.deepcopy(notebook)
     code = {cell.id: cell for cell in notebook.cells if cell.cell_type == 'code'}
-    for name, source in edit({name: cell.source for name, cell in code.items()}, edits).items():
+    sources = {name: cell.source for name, cell in code.items()}
+    for name, source in edit(sources, variant.edits).items():
         code[name].source = source
     return notebook
 
 
-def definitions(complete, *hostile, edits=(), at='mosi-dataset'):
+def with_length(notebook, statement):
+    """A copy of the notebook in which the solution of TODO 1, one statement, is another."""
+    notebook = copy.deepcopy(notebook)
+    (cell,) = [cell for cell in notebook.cells if cell.id == 'mosi-dataset']
+    region = r'(### BEGIN SOLUTION 1 .*\n +).*(\n +### END SOLUTION)'
+    cell.source, count = re.subn(region, rf'\g<1>{statement}\2', cell.source)
+    assert count == 1
+    return notebook
+
+
+def definitions(complete, *hostile, at='mosi-dataset'):
     """The lab's definitions and self-checks alone, with hostile cells in front of cell `at`."""
-    notebook = edited(complete, edits)
+    notebook = copy.deepcopy(complete)
     kept = []
     for cell in notebook.cells:
         graded = cell.metadata.get('nbgrader', {}).get('grade')
@@ -111,21 +123,21 @@ def definitions(complete, *hostile, edits=(), at='mosi-dataset'):
 
 def lost(row):
     """The automatic tasks that did not give full points."""
-    return {name for name, most in AUTOMATIC.items() if row['points'][name] != most}
+    return {name for name, most in AUTOMATIC.items() if row.points[name] != most}
 
 
 def test_the_complete_edition_has_every_automatic_point(hand_in, complete):
     row = hand_in(definitions(complete))
     assert lost(row) == set()
-    assert row['ended'] == '正常结束'
-    assert row['waiting'] == []  # it has no written answers: nothing waits for a human
+    assert row.ended == '正常结束'
+    assert row.waiting == []  # it has no written answers: nothing waits for a human
 
 
 def test_the_untouched_edition_has_none(hand_in, fill_in):
     row = hand_in(fill_in)
-    assert set(row['points'].values()) == {0}
-    assert row['waiting'] == []
-    assert re.fullmatch(r'运行到末尾，其中 \d+ 格出错', row['ended'])
+    assert set(row.points.values()) == {0}
+    assert row.waiting == []
+    assert re.fullmatch(r'运行到末尾，其中 \d+ 格出错', row.ended)
 
 
 def test_an_answer_may_stand_in_a_new_cell_below_its_own(fill_in):
@@ -155,7 +167,7 @@ def test_an_answer_in_place_of_its_own_cell_is_read(fill_in):
     notebook = copy.deepcopy(fill_in)
     at = next(i for i, cell in enumerate(notebook.cells) if cell.id == 'q1-reading')
     notebook.cells[at] = nbformat.v4.new_markdown_cell('自己新建的一格')
-    put_back(notebook, fill_in)
+    restore_graded_cells(notebook, fill_in)
     assert [cell.id for cell in notebook.cells if cell.id in tasks()] == list(tasks())
     assert answers_below(notebook, fill_in) == {'q1-reading': ['自己新建的一格']}
 
@@ -164,29 +176,30 @@ def test_an_answer_in_place_of_its_own_cell_is_read(fill_in):
 def test_an_answer_in_a_new_cell_waits_for_the_human(hand_in, complete):
     notebook = definitions(complete)
     (answer,) = (c for c in complete.cells if c.id == 'q1-reading')
-    untouched = re.sub(r'<!-- ### BEGIN.*?END SOLUTION -->', '（在这里写下你的分析。）',
-                       answer.source, flags=re.DOTALL)  # fmt: skip
+    solution = re.compile(r'<!-- ### BEGIN.*?END SOLUTION -->', re.DOTALL)
+    untouched = solution.sub('（在这里写下你的分析。）', answer.source)
     cells = [nbformat.v4.new_markdown_cell(untouched, metadata=answer.metadata)]
     notebook.cells += [*cells, nbformat.v4.new_markdown_cell('损失 0.93')]
     row = hand_in(notebook)
-    assert row['waiting'] == ['q1-reading']
-    assert row['answers']['q1-reading'].endswith('损失 0.93')
+    assert row.waiting == ['q1-reading']
+    assert row.answers['q1-reading'].endswith('损失 0.93')
     assert '损失 0.93' in student_page(row, Marks())
 
 
 def test_a_wrong_solution_costs_its_task_and_the_page_says_why(hand_in, complete, tmp_path):
     wrong = next(v for v in WRONG if v.task == '4')
-    notebook = definitions(complete, edits=wrong.edits)
+    notebook = definitions(with_variant(complete, wrong))
+    (solution,) = [cell.source for cell in notebook.cells if cell.id in tasks()['check-4'].cells]
     secret = tmp_path / 'secret.png'
     secret.write_bytes(b'secret')
     for text in (f'![]({secret})', '$x^2$', '$\\frac{$', '<script>document.title = 1</script>'):
         notebook.cells.append(nbformat.v4.new_markdown_cell(text))
     row = hand_in(notebook)
     assert lost(row) == {'check-4'}
-    assert re.search(wrong.says, row['messages']['check-4'])
+    assert re.search(wrong.says, row.messages['check-4'])
     page = html.unescape(student_page(row, Marks()))
-    assert html.unescape(message_html(row['messages']['check-4'])) in page
-    assert wrong.edits[0][1].strip() in page  # below the message stands the code
+    assert html.unescape(message_html(row.messages['check-4'])) in page
+    assert solution in page  # below the message stands the code
     assert '69 / 100 分' in page
     feedback = tmp_path / 'out' / 'feedback'
     whole = (feedback / 'student-notebook.html').read_text(encoding='utf-8')
@@ -206,10 +219,15 @@ ALL = set(AUTOMATIC)
 
 
 NO_NOTEBOOK = [
-    b'', b'\x80\x04K\x01.', b'print("hello")', b'{"a": 1}', b'[1, 2]', b'null',
+    b'',
+    b'\x80\x04K\x01.',
+    b'print("hello")',
+    b'{"a": 1}',
+    b'[1, 2]',
+    b'null',
     b'{"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
     b'{"cells": [{"cell_type": "code"}], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize('content', NO_NOTEBOOK)
@@ -229,9 +247,9 @@ def test_a_huge_submission_is_said(tmp_path, monkeypatch):
 
 def test_what_is_no_notebook_costs_its_own_row(hand_in):
     row = hand_in(b'hello')
-    assert row['points'] == {}
-    assert '不是笔记本' in row['ended']
-    assert not row['failed']  # the submission's own fault: the row is kept
+    assert row.points == {}
+    assert '不是笔记本' in row.ended
+    assert not row.failed  # the submission's own fault: the row is kept
     assert '没有得到自动评分' in student_page(row, Marks())
 
 
@@ -243,8 +261,8 @@ def test_an_endless_loop_costs_the_cell_that_has_it(hand_in, complete):
 
 @pytest.mark.grading
 def test_an_endless_loop_inside_a_task_costs_that_task(hand_in, complete):
-    loop = [('return len(self.labels)', 'while True: pass')]
-    row = hand_in(definitions(complete, edits=loop), limits=Limits(100, 5))
+    loop = definitions(with_length(complete, 'while True: pass'))
+    row = hand_in(loop, limits=Limits(100, 5))
     assert lost(row) == {'check-1'}
 
 
@@ -252,7 +270,7 @@ def test_an_endless_loop_inside_a_task_costs_that_task(hand_in, complete):
 def test_a_loop_that_will_not_be_interrupted_ends_with_the_time(hand_in, complete):
     stubborn = 'import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass'
     row = hand_in(definitions(complete, stubborn, at='multiclass-acc'), limits=Limits(25, 5))
-    assert '总时间超过 25 秒' in row['ended']
+    assert '总时间超过 25 秒' in row.ended
     assert {'check-1', 'check-2'} & lost(row) == set()  # what came before keeps its points
     assert lost(row) >= {'check-6', 'check-15'}
 
@@ -261,7 +279,7 @@ def test_a_loop_that_will_not_be_interrupted_ends_with_the_time(hand_in, complet
 def test_endless_output_is_cut_off(hand_in, complete, tmp_path):
     flood = 'while True:\n    print("x" * 10_000)'
     row = hand_in(definitions(complete, flood, at='multiclass-acc'), limits=Limits(100, 5))
-    assert '其中 1 格出错' in row['ended'] or '内存超过' in row['ended']  # printing takes memory
+    assert '其中 1 格出错' in row.ended or '内存超过' in row.ended  # printing takes memory
     assert {'check-1', 'check-2'} & lost(row) == set()
     assert (tmp_path / 'out' / 'feedback' / 'student-notebook.html').stat().st_size < 2_000_000
 
@@ -270,7 +288,7 @@ def test_endless_output_is_cut_off(hand_in, complete, tmp_path):
 def test_a_memory_hog_is_stopped(hand_in, complete):
     hog = 'hog = []\nwhile True:\n    hog.append(bytearray(50_000_000))'
     row = hand_in(definitions(complete, hog, at='multiclass-acc'))
-    assert '内存超过 2.0 GiB' in row['ended']
+    assert '内存超过 2.0 GiB' in row.ended
     assert 'check-1' not in lost(row)
     assert 'check-15' in lost(row)
 
@@ -280,12 +298,12 @@ def test_a_memory_hog_is_stopped(hand_in, complete):
 def test_a_fork_bomb_is_stopped(hand_in, complete):
     bomb = 'import os, time\nwhile True:\n    if os.fork() == 0:\n        time.sleep(600)'
     row = hand_in(definitions(complete, bomb))
-    assert '进程超过 64 个' in row['ended']
+    assert '进程超过 64 个' in row.ended
 
 
 def test_an_exit_ends_the_kernel_and_the_row_says_so(hand_in, complete):
     row = hand_in(definitions(complete, 'import os\nos._exit(0)', at='multiclass-acc'))
-    assert '内核中途退出' in row['ended']
+    assert '内核中途退出' in row.ended
     assert lost(row) == ALL - {f'check-{n}' for n in range(1, 6)}
 
 
@@ -310,9 +328,9 @@ assert not Path({str(ROOT / 'tests')!r}).exists(), 'the solutions can be seen'
     row = hand_in(definitions(complete, attack))
     assert victim.read_text() == 'precious'
     assert (ROOT / NOTEBOOK).read_bytes() == before
-    assert (ROOT / 'msa_lab' / 'checks.py').is_file()
+    assert (ROOT / 'msa_lab' / 'checks' / '__init__.py').is_file()
     assert not Path('/etc/written').exists()
-    assert row['ended'] == '正常结束'
+    assert row.ended == '正常结束'
     assert lost(row) == set()
 
 
@@ -346,9 +364,8 @@ def test_the_network_cannot_be_reached(hand_in, complete):
 @pytest.mark.grading
 def test_another_kernel_in_the_metadata_is_not_asked_for(hand_in, complete):
     notebook = definitions(complete)
-    notebook.metadata['kernelspec'] = {
-        'name': 'ghost', 'display_name': 'Ghost', 'language': 'python',
-    }  # fmt: skip
+    ghost = {'name': 'ghost', 'display_name': 'Ghost', 'language': 'python'}
+    notebook.metadata['kernelspec'] = ghost
     assert lost(hand_in(notebook)) == set()
 
 
@@ -359,21 +376,21 @@ def test_a_kernel_that_does_not_start_costs_no_points_and_is_tried_again(
     broken = tmp_path / 'shared'  # without its data file the sandbox cannot be set up
     shutil.copytree(shared / 'course', broken / 'course')
     row = hand_in(definitions(complete), shared=broken)
-    assert '内核没有启动' in row['ended']
-    assert row['points'] == {}
-    assert row['failed']
-    found = find_one(tmp_path / 'submissions' / 'student')
-    assert Jobs(tmp_path / 'out', shared, LIMITS).kept(found) is None
+    assert '内核没有启动' in row.ended
+    assert row.points == {}
+    assert row.failed
+    found = find_submission(tmp_path / 'submissions' / 'student')
+    assert Grader(tmp_path / 'out', shared, LIMITS).kept(found) is None
     assert '老师会重新评分' in student_page(row, Marks())
 
 
 def test_a_worker_that_dies_says_nothing_about_the_submission(hand_in, monkeypatch, tmp_path):
     monkeypatch.setattr(jobs.sys, 'executable', shutil.which('false'))
     row = hand_in(b'whatever')
-    assert row['failed']
-    assert '评分进程中断' in row['ended']
+    assert row.failed
+    assert '评分进程中断' in row.ended
     monkeypatch.undo()
-    assert not hand_in(b'whatever')['failed']
+    assert not hand_in(b'whatever').failed
 
 
 @needs_sandbox
@@ -381,13 +398,13 @@ def test_a_virtual_environment_that_is_a_link_can_be_used(monkeypatch, shared, t
     (tmp_path / 'venv').symlink_to(sys.prefix)
     monkeypatch.setattr(sandbox.sys, 'prefix', str(tmp_path / 'venv'))
     monkeypatch.setattr(sandbox.sys, 'executable', str(tmp_path / 'venv' / 'bin' / 'python'))
-    sandbox.try_kernel(jobs.FRESH, shared / 'data.pkl', LIMITS, 60)
+    sandbox.try_kernel(jobs.RELOAD_CHECKS, shared / 'data.pkl', LIMITS, 60)
 
 
 def test_a_machine_on_which_no_kernel_starts_grades_nothing(tmp_path, monkeypatch):
     (tmp_path / 'in' / 'zhang').mkdir(parents=True)
     (tmp_path / 'in' / 'zhang' / NOTEBOOK).write_text('{}')
-    monkeypatch.setattr(grading, 'FRESH', 'import nothing_of_that_name')
+    monkeypatch.setattr(grading, 'RELOAD_CHECKS', 'import nothing_of_that_name')
     with pytest.raises(SystemExit, match=r'nothing was graded, no kernel can start: Module.*name'):
         grading.grade_all(tmp_path / 'in', tmp_path / 'out')
     assert not list((tmp_path / 'out').rglob('*.*'))
@@ -412,8 +429,9 @@ def test_ctrl_c_ends_everything_at_once_and_keeps_what_is_finished(complete, tmp
     (tmp_path / 'in' / 'a' / NOTEBOOK).write_bytes(b'no notebook')
     out = tmp_path / 'out'
     command = [sys.executable, '-m', 'grading.grade', str(tmp_path / 'in'), '--out', str(out)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
-                          start_new_session=True) as process:  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         me, family, started = psutil.Process(process.pid), [], time.monotonic()
         while not ((out / 'rows' / 'a.json').is_file() and any(map(is_kernel, family))):
             assert time.monotonic() < started + 60
@@ -421,10 +439,10 @@ def test_ctrl_c_ends_everything_at_once_and_keeps_what_is_finished(complete, tmp
             family = me.children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
         started = time.monotonic()
-        said, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=20)
         assert time.monotonic() < started + 10
     assert process.returncode == 130
-    assert 'interrupted: ' in said
+    assert 'interrupted: ' in output
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     assert [path.name for path in (out / 'rows').iterdir()] == ['a.json']
@@ -448,13 +466,12 @@ def test_removed_solutions_cost_their_tasks(hand_in, complete):
 
 @pytest.mark.grading
 def test_edited_checks_are_put_back(hand_in, complete):
-    wrong = [('return len(self.labels)', 'return 7')]
-    notebook = definitions(complete, edits=wrong)
+    notebook = definitions(with_length(complete, 'return 7'))
     (check,) = [c for c in notebook.cells if c.id == 'check-1']
     check.source, check.metadata['nbgrader']['points'] = '3', 300
     row = hand_in(notebook)
     assert lost(row) == {'check-1'}
-    assert row['points']['check-1'] == 0
+    assert row.points['check-1'] == 0
 
 
 CHEATS = {
@@ -469,6 +486,13 @@ CHEATS = {
         "fake = types.ModuleType('msa_lab.checks')\n"
         'fake.__getattr__ = lambda name: lambda *args: None\n'
         "sys.modules['msa_lab.checks'] = sys.modules['msa_lab'].checks = fake"
+    ),
+    'overwrites every check in every module': (
+        'import sys\n'
+        "for module in [m for name, m in sys.modules.items() if name.startswith('msa_lab.')]:\n"
+        '    for name in dir(module):\n'
+        "        if name.startswith(('check_', 'load_')):\n"
+        '            setattr(module, name, lambda *args: None)'
     ),
     'brings a package': (
         'import os, sys\n'
@@ -485,10 +509,9 @@ CHEATS = {
 @needs_sandbox
 @pytest.mark.parametrize('cheat', CHEATS)
 def test_a_cheat_gains_nothing(hand_in, complete, cheat):
-    wrong = [('return len(self.labels)', 'return 7')]
-    row = hand_in(definitions(complete, CHEATS[cheat], edits=wrong))
+    row = hand_in(definitions(with_length(complete, 'return 7'), CHEATS[cheat]))
     assert lost(row) == {'check-1'}
-    assert row['points']['check-1'] == 0
+    assert row.points['check-1'] == 0
 
 
 @pytest.mark.grading
@@ -496,15 +519,15 @@ def test_a_cheat_gains_nothing(hand_in, complete, cheat):
 def test_the_checks_on_disk_cannot_be_overwritten(hand_in, complete):
     write = (
         'from pathlib import Path\n'
-        "for file in (Path('msa_lab/checks.py'), Path(checks.__file__)):\n"
+        "for file in (*Path('msa_lab/checks').glob('*.py'), Path(checks.__file__)):\n"
         '    try:\n'
         "        file.write_text('def __getattr__(name): return lambda *args: None')\n"
         '    except OSError:\n'
         '        pass'
     )
-    before = (ROOT / 'msa_lab' / 'checks.py').read_bytes()
-    row = hand_in(definitions(complete, write, edits=[('return len(self.labels)', 'return 7')]))
-    assert (ROOT / 'msa_lab' / 'checks.py').read_bytes() == before
+    before = version()
+    row = hand_in(definitions(with_length(complete, 'return 7'), write))
+    assert version() == before
     assert lost(row) == {'check-1'}
 
 
@@ -516,20 +539,36 @@ def test_without_a_sandbox_it_grades_all_the_same(hand_in, complete, monkeypatch
 
 def test_a_grade_that_is_still_valid_is_kept(hand_in, shared, tmp_path):
     first = hand_in(b'not a notebook')
-    found = find_one(tmp_path / 'submissions' / 'student')
-    jobs = Jobs(tmp_path / 'out', shared, LIMITS)
-    assert jobs.kept(found)['key'] == first['key']
+    found = find_submission(tmp_path / 'submissions' / 'student')
+    grader = Grader(tmp_path / 'out', shared, LIMITS)
+    assert grader.kept(found).key == first.key
     (tmp_path / 'submissions' / 'student' / 'more.pdf').touch()
-    found = find_one(tmp_path / 'submissions' / 'student')
-    assert jobs.kept(found)['beside'] == ('more.pdf',)
+    found = find_submission(tmp_path / 'submissions' / 'student')
+    assert grader.kept(found).beside == ('more.pdf',)
     (tmp_path / 'submissions' / 'student' / NOTEBOOK).write_bytes(b'another')
-    assert jobs.kept(found) is None
+    assert grader.kept(found) is None
+
+
+def test_a_byte_in_any_file_that_a_grade_depends_on_makes_another_version(tmp_path):
+    for name in ('msa_lab', 'grading'):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / NOTEBOOK, tmp_path)
+    checks = list((tmp_path / 'msa_lab' / 'checks').glob('*.py'))
+    others = [tmp_path / 'msa_lab' / 'data' / 'split.py', tmp_path / 'grading' / 'worker.py']
+    assert len(checks) > 5
+    seen = {version()}
+    assert version(tmp_path) in seen
+    for file in (*checks, *others, tmp_path / NOTEBOOK):
+        with file.open('ab') as changed:
+            changed.write(b' ')
+        assert version(tmp_path) not in seen, file
+        seen.add(version(tmp_path))
 
 
 def test_a_notebook_of_another_name_is_graded_and_that_is_said(hand_in, complete):
     row = hand_in(definitions(complete), name='student/EXP_MSA (1).ipynb')
     assert lost(row) == set()
-    assert row['ended'] == '正常结束（交来的文件是 student/EXP_MSA (1).ipynb）'
+    assert row.ended == '正常结束（交来的文件是 student/EXP_MSA (1).ipynb）'
 
 
 # The whole lab
@@ -540,7 +579,7 @@ SIX = [next(v for v in WRONG if v.task == task) for task in ('1', '2', '4', '6',
 @pytest.mark.grading
 @pytest.mark.parametrize('variant', SIX, ids=lambda v: v.name)
 def test_a_wrong_solution_in_the_whole_lab_loses_its_task(hand_in, complete, variant):
-    row = hand_in(edited(complete, variant.edits), limits=Limits())
+    row = hand_in(with_variant(complete, variant), limits=Limits())
     assert lost(row) == {f'check-{variant.task}'}
 
 
@@ -548,11 +587,11 @@ def test_a_wrong_solution_in_the_whole_lab_loses_its_task(hand_in, complete, var
 def test_forty_submissions_of_mixed_kind(complete, fill_in, tmp_path):
     submissions = tmp_path / 'in'
     notebook = copy.deepcopy(complete)
-    variants = [edited(notebook, v.edits) for v in (*WRONG[:24], *CORRECT[:8])]
+    variants = [with_variant(notebook, v) for v in (*WRONG[:24], *CORRECT[:8])]
     loop = nbformat.v4.new_code_cell('while True:\n    pass')
-    hostile = edited(notebook)
+    hostile = copy.deepcopy(notebook)
     hostile.cells.insert(20, loop)
-    leaves = edited(notebook)
+    leaves = copy.deepcopy(notebook)
     leaves.cells.insert(60, nbformat.v4.new_code_cell('import os\nos._exit(1)'))
     variants += [notebook, notebook, fill_in, fill_in, hostile, leaves]
     for i, variant in enumerate(variants):

@@ -13,9 +13,10 @@ from grading import feedback, grade, marks
 from grading.feedback import question_page, student_page
 from grading.jobs import version
 from grading.marks import Marks
-from grading.release import NOTEBOOK, tasks
 from grading.render import answer_html, message_html
-from grading.submissions import find, find_one
+from grading.rows import Row
+from grading.submissions import find_submission, find_submissions
+from grading.tasks import NOTEBOOK, tasks
 
 AUTOMATIC = {key: task.points for key, task in tasks().items() if not task.written}
 FULL = sum(AUTOMATIC.values())
@@ -26,15 +27,20 @@ def row_of(student, **answers):
     """A row with every automatic point and these answers, `_` for `-` in the keys of the tasks."""
     answers = {key.replace('_', '-'): text for key, text in answers.items()}
     points = dict.fromkeys(tasks(), 0) | AUTOMATIC | dict.fromkeys(answers)
-    return {
-        'student': student, 'points': points, 'waiting': list(answers), 'answers': answers,
-        'ended': '正常结束', 'failed': False, 'beside': [], 'seconds': 1.0, 'version': version(),
-    }  # fmt: skip
+    return Row(
+        ended='正常结束',
+        points=points,
+        waiting=list(answers),
+        answers=answers,
+        seconds=1.0,
+        student=student,
+        version=version(),
+    )
 
 
 def no_row(student, ended='内核没有启动', failed=True):
     """The row of a submission that was not graded."""
-    return row_of(student) | {'points': {}, 'answers': {}, 'ended': ended, 'failed': failed}
+    return replace(row_of(student), points={}, answers={}, ended=ended, failed=failed)
 
 
 class Desk:
@@ -46,8 +52,8 @@ class Desk:
         self.meanwhile = lambda: None  # what somebody does while submissions are graded
 
     def hand_in(self, row, folder='in'):
-        self.rows[row['student']] = row
-        path = self.folder / folder / row['student'] / NOTEBOOK
+        self.rows[row.student] = row
+        path = self.folder / folder / row.student / NOTEBOOK
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
@@ -55,7 +61,7 @@ class Desk:
         self.meanwhile()
         rows = [self.rows[submission.student] for submission in submissions]
         for row in rows:
-            (out / 'rows' / f'{row["student"]}.json').write_text(json.dumps(row))
+            (out / 'rows' / f'{row.student}.json').write_text(row.to_json())
         return rows
 
     def grade(self, folder='in'):
@@ -97,7 +103,7 @@ def desk(tmp_path, capsys, monkeypatch):
 
 
 def test_a_mark_is_added_and_kept(desk):
-    desk.hand_in(row_of('张三', q1_reading='过拟合。') | {'beside': ['更好的模型.ipynb']})
+    desk.hand_in(replace(row_of('张三', q1_reading='过拟合。'), beside=('更好的模型.ipynb',)))
     desk.hand_in(no_row('broken', '不是笔记本文件', failed=False))
     assert 'cannot be read: broken (不是笔记本文件)' in desk.grade()
     grades = desk.table('grades.csv')
@@ -183,11 +189,11 @@ def test_a_late_folder_adds_rows_and_replaces_who_is_in_both(desk):
     desk.type('wang', Q1_COLUMN, '6')
     desk.hand_in(row_of('late', q1_reading='late'), 'late')
     desk.hand_in(row_of('wang', q1_reading='better'), 'late')
-    said = desk.grade('late')
-    assert '2 submissions; ' in said
-    assert 'grades.csv has 3 rows' in said
-    assert '1 row kept from earlier runs, students not in this folder: li' in said
-    assert 'another version' not in said
+    output = desk.grade('late')
+    assert '2 submissions; ' in output
+    assert 'grades.csv has 3 rows' in output
+    assert '1 row kept from earlier runs, students not in this folder: li' in output
+    assert 'another version' not in output
     grades = desk.table('grades.csv')
     assert list(grades) == ['late', 'li', 'wang']
     assert grades['li']['total'] == str(FULL + 5)
@@ -196,10 +202,28 @@ def test_a_late_folder_adds_rows_and_replaces_who_is_in_both(desk):
 
 
 def test_kept_rows_of_another_version_are_told(desk):
-    desk.hand_in(row_of('li') | {'version': 'older'})
+    desk.hand_in(replace(row_of('li'), version='older'))
     desk.grade()
     desk.hand_in(row_of('late'), 'late')
     assert 'graded with another version of the lab, grade them again: li' in desk.grade('late')
+
+
+def test_row_files_of_another_version_do_not_stop_the_run(desk):
+    """Unknown fields are left out, missing ones get defaults; a broken file counts as none."""
+    for name in ('li', 'wang'):
+        desk.hand_in(row_of(name))
+    desk.grade()
+    rows = desk.out / 'rows'
+    older = json.loads((rows / 'li.json').read_text()) | {'mood': 'good', 'version': 'older'}
+    del older['errors']
+    (rows / 'li.json').write_text(json.dumps(older))
+    for name, text in (('a', '[1]'), ('b', '{"student": "b"}'), ('c', ''), ('d', '\xff')):
+        (rows / f'{name}.json').write_text(text, encoding='latin-1')
+    desk.hand_in(row_of('late'), 'late')
+    assert 'with another version of the lab, grade them again: li' in desk.grade('late')
+    grades = desk.table('grades.csv')
+    assert list(grades) == ['late', 'li', 'wang']
+    assert grades['li']['total'] == str(FULL)
 
 
 def test_a_name_that_nobody_has_stops_before_anything_is_written(desk):
@@ -317,7 +341,7 @@ def test_the_one_notebook_of_the_lab_is_found(tmp_path, name):
     (tmp_path / 'better.ipynb').write_text('"grade_id": "check-15"')
     (tmp_path / '.ipynb_checkpoints').mkdir()
     notebook_of_the_lab(tmp_path / '.ipynb_checkpoints' / 'EXP_MSA-checkpoint.ipynb')
-    found = find_one(tmp_path)
+    found = find_submission(tmp_path)
     assert found.notebook == tmp_path / name
     assert found.name == name
     assert found.beside == ('better.ipynb',)
@@ -326,10 +350,10 @@ def test_the_one_notebook_of_the_lab_is_found(tmp_path, name):
 def test_of_two_or_none_no_notebook_is_chosen(tmp_path):
     (tmp_path / NOTEBOOK).mkdir()
     (tmp_path / 'a.ipynb').write_text('a')
-    assert find_one(tmp_path).notebook is None
+    assert find_submission(tmp_path).notebook is None
     notebook_of_the_lab(tmp_path / 'b' / 'b.ipynb')
     notebook_of_the_lab(tmp_path / 'c' / 'c.ipynb')
-    found = find_one(tmp_path)
+    found = find_submission(tmp_path)
     assert found.notebook is None
     assert found.others == ('a.ipynb', 'b/b.ipynb', 'c/c.ipynb')
 
@@ -340,16 +364,16 @@ def test_what_was_not_found_or_lies_loose_is_said_last(desk):
     (desk.folder / 'in' / 'wang.zip').touch()
     desk.hand_in(no_row('sun', '没有找到', failed=False))
     (desk.folder / 'in' / 'sun' / NOTEBOOK).unlink()
-    said = desk.grade().splitlines()
-    assert said[-1] == 'not found: sun (there is: no notebook), zhao (there is: a.ipynb)'
-    assert said[-2] == 'not in a folder of a student, so ignored: wang.zip'
+    lines = desk.grade().splitlines()
+    assert lines[-1] == 'not found: sun (there is: no notebook), zhao (there is: a.ipynb)'
+    assert lines[-2] == 'not in a folder of a student, so ignored: wang.zip'
 
 
 def test_a_folder_without_submissions_is_said(tmp_path):
     with pytest.raises(SystemExit, match='no folder'):
-        find(tmp_path / 'nowhere')
+        find_submissions(tmp_path / 'nowhere')
     with pytest.raises(SystemExit, match='holds no folder'):
-        find(tmp_path)
+        find_submissions(tmp_path)
 
 
 # The pages
@@ -433,10 +457,19 @@ def test_what_has_to_be_graded_again_is_said(desk):
 def test_help_says_units_and_defaults(command, capsys):
     with pytest.raises(SystemExit):
         command(None, '--help')
-    said = ' '.join(capsys.readouterr().out.split())
-    assert '--memory MEMORY GiB of memory (default: 4.0)' in said
-    assert '--disk DISK GiB of files (default: 0.5)' in said
-    assert said.count('(default: ') == 7
+    output = ' '.join(capsys.readouterr().out.split())
+    assert '--memory MEMORY GiB of memory (default: 4.0)' in output
+    assert '--disk DISK GiB of files (default: 0.5)' in output
+    assert output.count('(default: ') == 7
+
+
+def test_without_a_folder_one_line_says_what_to_type(monkeypatch, capsys):
+    """`make grade` passes an empty SUBMISSIONS on."""
+    monkeypatch.setattr('sys.argv', ['grade', ''])
+    with pytest.raises(SystemExit) as stopped:
+        grade.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == 'which submissions? make grade SUBMISSIONS=dir\n'
 
 
 def test_windows_is_told_what_it_needs(command, monkeypatch):
