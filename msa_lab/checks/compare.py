@@ -1,5 +1,7 @@
 """Comparing what a solution gives with what it should give, and naming it in a message."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -29,7 +31,7 @@ def shape_of(value, returned: bool = True) -> str:
     return f'类型 {type(value).__name__}'
 
 
-def loss_of_errors(criterion) -> torch.Tensor:
+def loss_of_errors(criterion: Callable) -> torch.Tensor:
     """What a loss makes of predictions with the errors 0.5, -2 and 3; see `LOSSES`."""
     return criterion(torch.tensor(_PREDICTIONS), torch.tensor(_LABELS))
 

@@ -1,6 +1,7 @@
 """Doubles of what `main` uses, for the self-check of TODO 10."""
 
 import math
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 import torch
@@ -106,12 +107,12 @@ class Recorder:
         return 1.0, dict(self.metrics), torch.zeros(3), torch.zeros(3)
 
 
-def labels_of(loader):
+def labels_of(loader: Iterable) -> list[list[int]]:
     """The labels of every batch of a loader, as lists of integers."""
     return [[round(float(x)) for x in torch.as_tensor(batch[-1]).reshape(-1)] for batch in loader]
 
 
-def splits_of(batches):
+def splits_of(batches: list[list[int]]) -> list[str]:
     """The splits that the utterances of the batches come from, in the order of SIZES."""
     found = {label // 100 for batch in batches for label in batch}
     return [split for split, number in NUMBERS.items() if number in found]
