@@ -66,16 +66,16 @@ def offline_page(running, width=1280, height=900, **options):
 def served(arguments, folder, patience=60, **env):
     """`python -m ARGUMENTS` run in `folder` with '{port}' filled in; yields its address.
 
-    Raises RuntimeError, with the end of what the server said, when it does not answer.
+    Raises RuntimeError, with the end of the server's output, when it does not answer.
     """
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     command = [sys.executable, '-m', *(a.replace('{port}', str(port)) for a in arguments)]
     address, log = f'http://127.0.0.1:{port}', Path(folder) / '.server.log'
-    with log.open('w') as said:
+    with log.open('w') as output:
         server = subprocess.Popen(
-            command, cwd=folder, env=os.environ | env, stdout=said, stderr=subprocess.STDOUT
+            command, cwd=folder, env=os.environ | env, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             for _ in range(patience * 10):
@@ -116,15 +116,21 @@ def jupyterlab(folder, theme='light', without=(), **env):
     disabled = {'disabledExtensions': dict.fromkeys(without, True)}
     (home / 'labconfig' / 'page_config.json').write_text(json.dumps(disabled))
     arguments = [
-        'jupyterlab', '--no-browser', '--allow-root', '--ServerApp.port={port}',
-        '--ServerApp.ip=127.0.0.1', '--IdentityProvider.token=',
+        'jupyterlab',
+        '--no-browser',
+        '--allow-root',
+        '--ServerApp.port={port}',
+        '--ServerApp.ip=127.0.0.1',
+        '--IdentityProvider.token=',
         '--LabApp.expose_app_in_browser=True',
-    ]  # fmt: skip
-    with served(
-        arguments, folder, JUPYTER_CONFIG_DIR=str(home), **env,
-        JUPYTERLAB_SETTINGS_DIR=str(home / 'settings'),
-        JUPYTERLAB_WORKSPACES_DIR=str(home / 'workspaces'), IPYTHONDIR=str(home / 'ipython'),
-    ) as address:  # fmt: skip
+    ]
+    env |= {
+        'JUPYTER_CONFIG_DIR': str(home),
+        'JUPYTERLAB_SETTINGS_DIR': str(home / 'settings'),
+        'JUPYTERLAB_WORKSPACES_DIR': str(home / 'workspaces'),
+        'IPYTHONDIR': str(home / 'ipython'),
+    }
+    with served(arguments, folder, **env) as address:
         yield address
 
 
@@ -174,7 +180,7 @@ class LabNotebook:
             }}""",
             cell,
         )
-        shown = self.page.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
-        shown.wait_for()
-        shown.evaluate('(cell, block) => cell.scrollIntoView({block})', block)
-        return shown
+        locator = self.page.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
+        locator.wait_for()
+        locator.evaluate('(cell, block) => cell.scrollIntoView({block})', block)
+        return locator

@@ -12,6 +12,7 @@ import pytest
 
 from grading.release import release
 from grading.tasks import NOTEBOOK, ROOT
+from msa_lab.data import first_utterances
 from msa_lab.report.html_page import OfflineHTMLExporter
 from msa_utils import RunWriter, main
 from tests.test_notebook import N_FIGURES, assert_clean, code_cells, lab_in, pictures
@@ -75,16 +76,17 @@ def test_the_fill_in_edition_stops_at_its_first_todo_with_the_hint(running, tmp_
         (stop,) = failed
         after = cells[cells.index(stop) + 1 :]
         assert all(cell.execution_count is None for cell in after)
-        shown = lab.show(stop.id).locator('.jp-OutputArea').inner_text()
-        assert re.fullmatch('CheckFailed: TODO 1 还没有完成。提示：返回样本数.*', shown.strip())
+        text = lab.show(stop.id).locator('.jp-OutputArea').inner_text()
+        assert re.fullmatch('CheckFailed: TODO 1 还没有完成。提示：返回样本数.*', text.strip())
 
 
 def test_tensorboard_has_both_losses_in_one_chart_and_the_model_graph(
     running, small_file, batch, workdir
 ):
     """Three epochs of the baseline, found among other runs by the filter that the lab names."""
+    file = first_utterances(small_file, 33)
     for name in ('baseline-1', 'study/baseline-seed42'):
-        model, _, _ = main(small_file, epochs=3, limit=33, log_dir=f'runs/{name}')
+        model, _, _ = main(file, epochs=3, log_dir=f'runs/{name}')
     with RunWriter('runs/baseline-1') as writer:
         writer.add_graph(model.cpu(), batch)
     with tensorboard('runs', workdir) as address, offline_page(running) as page:
