@@ -15,7 +15,7 @@ SMALL = dict(videos=(6, 3, 4), utterances=(97, 33, 40))
 # A GPU server may have no Jupyter and no ruff: what needs them is left out there.
 NEEDED = {  # package: the files that import it
     'ruff': ('test_mirror.py',),
-    'nbconvert': ('test_checks.py', 'test_notebook.py', 'test_page.py'),
+    'nbconvert': ('test_checks.py', 'test_notebook.py', 'test_html_page.py'),
     'nbgrader': ('test_browser.py', 'test_grading.py', 'test_marks.py', 'test_release.py'),
 }
 LEFT_OUT = {package: files for package, files in NEEDED.items() if not find_spec(package)}
