@@ -11,11 +11,12 @@ class DeviceLoader:
     """The batches of a `DataLoader`, the same and in the same order, from tensors on the device.
 
     `DeviceLoader(loader, device)` reads every item of the loader's data set once and stacks them
-    into `columns`, one tensor of N rows for each element of an item; a batch is the rows that it
-    needs of each. Items must therefore be the same whenever they are read.
+    into `columns`: one tensor with N rows for each element of an item. A batch takes its rows out
+    of each column. It is therefore not for data sets whose items change from one reading to the
+    next.
 
-    The order comes from the loader's own batch sampler. It draws the random numbers that the loader
-    would draw, all of an epoch when the epoch starts, so a seed gives the same training with both.
+    The order comes from the loader's own batch sampler, which draws the same random numbers as in
+    the loader (those of an epoch when the epoch starts): a seed gives the same training with both.
     """
 
     def __init__(self, loader: DataLoader, device: torch.device | str):
