@@ -1,4 +1,4 @@
-"""Reading a pickle: nothing is executed, nothing wrong goes unsaid, the file is opened once."""
+"""Loading a file: what the arrays are, and the one line for each thing that is wrong with it."""
 
 import bz2
 import errno
@@ -43,7 +43,7 @@ def save(content, path, **kwargs):
     return path
 
 
-def complaint(path, split='train'):
+def error_message(path, split='train'):
     """The one line that the user sees."""
     with pytest.raises(DataError) as caught:
         load_split(path, split)
@@ -106,19 +106,16 @@ def test_shared_arrays_cannot_be_changed_by_accident(small_file):
             getattr(load_split(small_file, 'train'), name)[0] = 1
 
 
-@pytest.mark.parametrize('kind', [np.asarray, torch.from_numpy])
-def test_padding_mask_of_arrays_and_of_tensors(kind):
-    features = vision, text, audio = (
-        np.zeros((5, 50, 2)),
-        np.zeros((5, 50, 3)),
-        np.zeros((5, 50, 1)),
-    )
+@pytest.mark.parametrize('convert', [np.asarray, torch.from_numpy])
+def test_padding_mask_of_arrays_and_of_tensors(convert):
+    features = [np.zeros((5, 50, width)) for width in (2, 3, 1)]
+    vision, text, audio = features
     text[0, 45] = 1  # zeros after the first word are not padding
     vision[1, 40, 1] = audio[1, 44, 0] = -1  # any modality counts
     text[2, 0] = 1  # no padding at all
     audio[4, 47] = np.nan  # a bad point is not padding
-    padding = padding_mask(*map(kind, features))
-    assert type(padding) is type(kind(vision))
+    padding = padding_mask(*map(convert, features))
+    assert type(padding) is type(convert(vision))
     assert padding.shape == (5, 50)
     assert str(padding.dtype).endswith('bool')
     true_steps = [5, 10, 50, 1, 3]  # the fourth utterance is all padding and keeps its last step
@@ -128,7 +125,7 @@ def test_padding_mask_of_arrays_and_of_tensors(kind):
 
 
 def test_the_data_folder_needs_no_torch():
-    """Who only reads a file, such as a child of the fuzzing, does not wait for it."""
+    """A program that only reads files does not wait for the import of torch."""
     code = 'import sys, msa_lab.data, msa_lab.data.inspection; assert "torch" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
@@ -174,7 +171,7 @@ def test_what_is_no_pickle(tmp_path, case):
     raw, line = NO_PICKLE[case]
     path = tmp_path / 'a.pkl'
     path.write_bytes(raw)
-    assert complaint(path) == f'a.pkl: {line}'
+    assert error_message(path) == f'a.pkl: {line}'
 
 
 @pytest.mark.parametrize('share', [0.001, 0.3, 0.9, 0.99999])
@@ -182,7 +179,7 @@ def test_a_cut_file_says_where_it_ends(tmp_path, content, share):
     path = save(content, tmp_path / 'a.pkl')
     size = int(share * path.stat().st_size)
     path.write_bytes(path.read_bytes()[:size])
-    assert complaint(path) == (
+    assert error_message(path) == (
         f'a.pkl: it is cut off: it ends after {size:,} bytes in the middle of its content. '
         f'Download or copy it again'
     )
@@ -193,7 +190,7 @@ def test_a_damaged_file_says_where(tmp_path, content):
     raw = path.read_bytes()
     place = raw.index(b'raw_text') - 2
     path.write_bytes(raw[:place] + b'\xff' + raw[place + 1 :])
-    message = complaint(path)
+    message = error_message(path)
     assert message.startswith(f'a.pkl: it is damaged near byte {place:,} (')
     assert message.endswith('Download or copy it again')
 
@@ -207,7 +204,7 @@ def test_a_folder_and_a_file_that_may_not_be_read(tmp_path, monkeypatch):
 
     (tmp_path / 'a.pkl').touch()
     monkeypatch.setattr(Path, 'open', refuse)
-    assert complaint(tmp_path / 'a.pkl') == 'a.pkl: cannot be read (Permission denied)'
+    assert error_message(tmp_path / 'a.pkl') == 'a.pkl: cannot be read (Permission denied)'
 
 
 def _drop(split, field=None):
@@ -317,11 +314,11 @@ BROKEN = {
 def test_each_broken_file_says_what_is_wrong_and_where(tmp_path, content, case):
     change, line = BROKEN[case]
     change(content)
-    message = complaint(save(content, tmp_path / 'broken.pkl'))
+    message = error_message(save(content, tmp_path / 'broken.pkl'))
     assert message in (f'broken.pkl: {line}', f'broken.pkl, {line}')
 
 
-DOUBTFUL = {
+WARNED = {
     'one utterance': (
         _cut_all('valid', 1),
         "split 'valid' has one utterance: no correlation, no mean can be judged",
@@ -339,10 +336,10 @@ DOUBTFUL = {
 }
 
 
-@pytest.mark.parametrize('case', DOUBTFUL)
-def test_what_makes_results_doubtful_is_warned_of_once(tmp_path, content, case):
+@pytest.mark.parametrize('case', WARNED)
+def test_what_makes_results_misleading_is_warned_of_once(tmp_path, content, case):
     """The file is read all the same."""
-    change, line = DOUBTFUL[case]
+    change, line = WARNED[case]
     change(content)
     path = save(content, tmp_path / 'a.pkl')
     with pytest.warns(DataWarning) as caught:
@@ -353,7 +350,7 @@ def test_what_makes_results_doubtful_is_warned_of_once(tmp_path, content, case):
 
 
 def test_an_utterance_of_nothing_but_padding_keeps_its_last_step(tmp_path, content):
-    DOUBTFUL['nothing but padding'][0](content)
+    WARNED['nothing but padding'][0](content)
     with pytest.warns(DataWarning):
         split = load_split(save(content, tmp_path / 'a.pkl'), 'test')
     assert split.lengths[[1, 3]].tolist() == [1, 1]
@@ -367,7 +364,7 @@ def test_a_good_file_is_read_without_a_warning(tmp_path, content):
 
 def test_a_file_that_is_no_dict(tmp_path):
     path = save([1, 2], tmp_path / 'a.pkl')
-    assert complaint(path) == 'a.pkl: expected a dict of splits, found a list'
+    assert error_message(path) == 'a.pkl: expected a dict of splits, found a list'
 
 
 def test_a_file_that_is_not_the_standin_is_not_called_so(tmp_path, content):

@@ -24,7 +24,7 @@ def read(raw):
     return read_pickle(io.BytesIO(raw))
 
 
-def complaint(raw, folder):
+def error_message(raw, folder):
     """The line that a user sees who opens a file of these bytes."""
     path = folder / 'a.pkl'
     path.write_bytes(raw)
@@ -190,7 +190,7 @@ def test_hostile_values_are_refused_by_name(tmp_path, monkeypatch, case, protoco
     value, line = HOSTILE[case]
     content = make_standin(**TINY)
     content['train']['id'] = value
-    message = complaint(pickle.dumps(content, protocol), tmp_path)
+    message = error_message(pickle.dumps(content, protocol), tmp_path)
     if case in ('an object of a class', 'a set'):  # spelled differently in old protocols
         assert message.startswith('refused: ')
     elif protocol >= 4 or case not in ('a command', 'code to evaluate'):
@@ -239,7 +239,7 @@ FORGED = {
 @pytest.mark.parametrize('case', FORGED)
 def test_forged_files_end_in_a_clear_error(tmp_path, case):
     raw, line = FORGED[case]
-    assert complaint(raw, tmp_path).startswith(line)
+    assert error_message(raw, tmp_path).startswith(line)
 
 
 def shared_tuple(opcode, depth=40):
@@ -332,7 +332,7 @@ def test_time_and_memory_stay_bounded(tmp_path):
 
 def test_files_that_ask_for_much_end_in_a_clear_error(tmp_path):
     for what, (raw, line) in greedy_files().items():
-        message = complaint(raw, tmp_path)
+        message = error_message(raw, tmp_path)
         assert message.startswith(line), what
 
 
@@ -351,5 +351,5 @@ def test_odd_file_names_stay_on_one_line(tmp_path, name):
 
 def test_numpy_itself_is_left_as_it_was(tmp_path):
     for raw, _ in FORGED.values():
-        complaint(raw, tmp_path)
+        error_message(raw, tmp_path)
     assert pickle.loads(pickle.dumps(np.arange(3.0), protocol=5)).sum() == 3

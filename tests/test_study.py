@@ -402,6 +402,15 @@ def test_the_default_of_the_ablations_trains_like_the_baseline(small_file, workd
         assert alone[f'valid_{name}'][0] == pytest.approx(best[name], abs=2e-4)
 
 
+def test_set_seed_fixes_the_workspace_of_cublas_unless_it_is_set(monkeypatch):
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
+    set_seed(0)
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':4096:8'
+    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':16:8')
+    set_seed(0)
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':16:8'
+
+
 def table_of(values):
     """A result table from {experiment: [Corr per seed]}."""
     rows = [
@@ -443,11 +452,11 @@ def test_one_seed_has_a_difference_and_no_interval():
 
 
 def test_the_sentence_says_what_the_interval_says():
-    values = {'base': [0.50, 0.52, 0.51], 'better': [0.60, 0.63, 0.61], 'same': [0.50, 0.55, 0.49]}
+    values = {'base': [0.50, 0.52, 0.51], 'higher': [0.60, 0.63, 0.61], 'same': [0.50, 0.55, 0.49]}
     summary = summarize(table_of(values), 'base')
-    assert '不含 0' in difference_in_words(summary, 'better', 'valid_Corr')
+    assert '不含 0' in difference_in_words(summary, 'higher', 'valid_Corr')
     assert '看不出差别' in difference_in_words(summary, 'same', 'valid_Corr')
-    assert '+0.103' in difference_in_words(summary, 'better', 'valid_Corr')
+    assert '+0.103' in difference_in_words(summary, 'higher', 'valid_Corr')
     assert '3 个种子' in seeds_note(summary)
 
 

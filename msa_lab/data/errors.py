@@ -25,7 +25,7 @@ def list_names(names: Iterable[str], most: int = 5) -> str:
     return first + (f' and {len(names) - most} more' if names[most:] else '')
 
 
-def describe_type(value) -> str:
+def describe_type(value: object) -> str:
     """The type of a value, with article: 'a list', or dtype and shape of a `PickledArray`."""
     if isinstance(value, PickledArray):
         return f'an array of {value.dtype} {value.shape}'

@@ -27,7 +27,7 @@ def read_labels(labels: PickledArray, field: str) -> np.ndarray:
     return labels
 
 
-def read_strings(value, count: int, field: str) -> tuple[str, ...]:
+def read_strings(value: object, count: int, field: str) -> tuple[str, ...]:
     """The ids or sentences of a split, from a list or an array, as `count` strings.
 
     A row of up to three parts becomes one string: MulT names an utterance by (video, start, end),

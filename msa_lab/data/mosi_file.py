@@ -146,7 +146,7 @@ def _read_split(fields, where):
 
 
 @contextmanager
-def open_pickle(path: str | Path) -> Iterator:
+def open_pickle(path: str | Path) -> Iterator[object]:
     """What the pickle at `path` holds; its arrays can be read inside the `with` block only.
 
     Arrays are `PickledArray`, everything else plain Python values. Whatever the reason why the

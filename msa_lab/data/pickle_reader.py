@@ -1,8 +1,8 @@
 """Reading a pickle as data: plain values and numpy arrays; nothing in it is ever executed.
 
 Why not `pickle.Unpickler` with `find_class`: it can forbid names, but not bound memory or nesting.
-Why not `pickletools.genops`: it only lists instructions, and copies every array into memory first.
-Why not fickling or safetensors: one judges a pickle, then loads it whole; one is another format.
+Why not `pickletools.genops`: it only splits a pickle into instructions, and reads arrays whole.
+Why not fickling or safetensors: one checks a pickle, then loads it with pickle; one has no pickles.
 
 A pickle is a list of instructions for a small stack machine. `_PickleMachine` knows those that
 lists, dicts, strings, numbers and arrays need, and counts what they use. It leaves long strings
@@ -356,7 +356,7 @@ INSTRUCTIONS = {
 }
 
 
-def read_pickle(file: BinaryIO):
+def read_pickle(file: BinaryIO) -> object:
     """What a pickle holds: plain Python values, and arrays as `PickledArray`.
 
     `file` is open for reading in binary mode. The pickle may come from Python 2 or 3, numpy 1 or

@@ -14,7 +14,7 @@ MAX_NDIM = 8
 CELLS_AT_ONCE = 1 << 17  # cells of an array that are converted at once: they fit a core's cache
 
 
-def as_text(value):
+def as_text(value: object) -> object:
     """A str of the value when it is bytes, as Python 2 wrote names; any other value unchanged."""
     return value.decode('latin1') if isinstance(value, bytes) else value
 
@@ -78,7 +78,9 @@ class PickledArray:
         self.file = file
         self.shape, self.dtype, self.order, self.content = (0,), np.dtype('u1'), 'C', b''
 
-    def fill(self, shape: tuple, dtype: np.dtype, order: str, content) -> None:
+    def fill(
+        self, shape: tuple, dtype: np.dtype, order: str, content: bytes | FileSlice | list
+    ) -> None:
         """Set what the pickle says of the array.
 
         Raises ValueError for an impossible shape or a content of another length than shape and

@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from msa_lab.data.errors import list_names
 from msa_lab.data.format import MODALITIES, STEPS
+
+Features = TypeVar('Features')  # np.ndarray or torch.Tensor; torch is not imported here
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +66,7 @@ class Split:
         return self.ids[0].startswith('standin')
 
 
-def padding_mask(vision, text, audio):
+def padding_mask(vision: Features, text: Features, audio: Features) -> Features:
     """Which steps of the utterances are padding: bool (N, T), True where a step is padding.
 
     The features are three numpy arrays or three torch tensors (N, T, width); the mask is of the

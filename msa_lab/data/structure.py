@@ -4,6 +4,7 @@ Everything here looks at names, shapes and dtypes alone, before any array is rea
 """
 
 import math
+from typing import Any
 
 from msa_lab.data.errors import DataError, describe_type, list_names
 from msa_lab.data.format import MODALITIES, SPLITS, STEPS, WIDTHS
@@ -13,7 +14,7 @@ from msa_lab.data.pickled_arrays import PickledArray
 SPELLINGS = {'valid': ('valid', 'dev', 'val'), 'labels': ('labels', 'regression_labels')}
 
 
-def find_field(fields: dict, name: str):
+def find_field(fields: dict, name: str) -> Any:
     """The value of a split or a field, under any of its spellings; None when it is missing."""
     return next((fields[key] for key in SPELLINGS.get(name, (name,)) if key in fields), None)
 
@@ -36,7 +37,7 @@ def recognise_packing(content: dict) -> str:
     return 'no packing that is known by name'
 
 
-def check_structure(content, name: str, size: int) -> None:
+def check_structure(content: object, name: str, size: int) -> None:
     """Raise DataError unless the splits, their fields and their shapes are what the lab needs.
 
     `content` is what the pickle holds, `name` the file's name for the message. `size` is the

@@ -1,7 +1,7 @@
 """The folder of a run: filled under another name, renamed when complete, checked when read.
 
-Two studies that do the same run at once both do it, each in a folder of its own; the first to
-finish is kept. Whatever process is killed, a run's folder is whole or not there.
+Two studies that need the same run at once both do it, in different folders, and the result of the
+first to finish is kept. Whichever process is killed, the folder of a run is complete or not there.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
-# A folder does not show whether its process was killed or still trains. A day is far longer than
-# any training of this lab goes without saving something, and short enough to free the disk.
+# Nothing shows whether the process of an unfinished run was killed or is still training. So its
+# folder stays until no checkpoint was written for a day: no training of this lab takes as long.
 ABANDONED_SECONDS = 24 * 3600
 
 
 def read_row(folder: Path) -> dict | None:
-    """The row of a finished run; None where there is none or a file of it is damaged."""
+    """The row of the finished run in a folder; None if there is none or its files are damaged."""
     try:
         result = json.loads((folder / RESULT).read_text(encoding='utf-8'))
         return result['row'] if result['sha256'] == _checksum(result['row'], folder) else None
@@ -30,9 +30,10 @@ def read_row(folder: Path) -> dict | None:
 
 @contextmanager
 def working_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder for a run that will be kept in `folder`; it is removed unless published.
+    """An empty folder to do a run in, whose result is to be kept in `folder`.
 
-    A damaged `folder` of an earlier run is removed first.
+    It is removed after the `with` block, unless it was published. If `folder` has a damaged result
+    of this run, that is removed first.
     """
     unfinished = folder.parent / UNFINISHED
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -50,10 +51,10 @@ def working_folder(folder: Path) -> Iterator[Path]:
 
 
 def publish(row: dict, working: Path, folder: Path) -> dict:
-    """Keep the run in the folder `working`, complete but for its row, as `folder`; its row.
+    """Write the row into the folder `working` and rename that to `folder`; returns the row.
 
-    If another study has published the same run in the meantime, that one is kept and returned.
-    Raises OSError when the run cannot be written.
+    If another study has published the same run in the meantime, its result is kept, and its row
+    returned. Raises OSError when the run cannot be written.
     """
     result = {'row': row, 'sha256': _checksum(row, working)}
     (working / RESULT).write_text(json.dumps(result), encoding='utf-8')
@@ -67,11 +68,11 @@ def publish(row: dict, working: Path, folder: Path) -> dict:
 
 
 def remove_abandoned(runs_dir: Path) -> None:
-    """Remove the unfinished runs in which nothing was saved for a day: their process was killed."""
+    """Remove the unfinished runs that wrote no checkpoint for a day; their process was killed."""
     for folder in (runs_dir / UNFINISHED).glob('*'):
         try:
             age = time.time() - folder.stat().st_mtime
-        except FileNotFoundError:  # finished in this moment
+        except FileNotFoundError:  # its run has just finished
             continue
         if age > ABANDONED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

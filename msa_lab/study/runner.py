@@ -77,7 +77,7 @@ def run_study(
     runs_dir: str | Path = 'runs',
     n_jobs: int = -1,
 ) -> pd.DataFrame:
-    """Train and test every experiment with every seed: a DataFrame, one row each, in that order.
+    """Train and test every experiment with every seed; returns a DataFrame, one row for each.
 
     `data` is anything that can be pickled; a `Path` in it stands for the content of the file.
     `train(model, data, criterion, *, epochs, checkpoint, log_dir)` writes the best weights to the
@@ -126,7 +126,7 @@ def _list_runs(experiments, seeds, protocol, runs_dir):
 
 
 def _perform_all(runs, protocol, n_jobs):
-    """Perform the runs in parallel; an iterator over their rows, in the order in which they end."""
+    """Perform the runs in parallel; yields their rows in the order in which they end."""
     if n_jobs == -1 and torch.cuda.is_available():
         n_jobs = min(joblib.cpu_count(), JOBS_ON_A_GPU)
     parallel = joblib.Parallel(n_jobs=n_jobs, batch_size=1, return_as='generator_unordered')
@@ -137,7 +137,7 @@ def _perform_all(runs, protocol, n_jobs):
 
 
 def _perform(run, protocol):
-    """Perform one run in this process, on one thread; its row, also where the run fails."""
+    """Perform one run in this process, on one thread; returns its row, with the error if any."""
     row = {
         'experiment': run.experiment.name,
         'seed': run.seed,
@@ -148,7 +148,7 @@ def _perform(run, protocol):
     start = time.perf_counter()
     try:
         torch.set_num_threads(1)
-        if (finished := read_row(run.folder)) is not None:  # by another study, in the meantime
+        if (finished := read_row(run.folder)) is not None:  # another study did it meanwhile
             return finished
         with working_folder(run.folder) as folder:
             row |= _train_and_test(run, folder, protocol)
@@ -163,7 +163,7 @@ def _perform(run, protocol):
 
 
 def _train_and_test(run, folder, protocol):
-    """Train and test in the folder; the columns of the row that are measured, but the seconds."""
+    """Train and test in the folder; returns the measured columns of the row, but `seconds`."""
     set_seed(run.seed)
     model = run.experiment.build()
     criterion = run.experiment.criterion
@@ -189,7 +189,7 @@ def _train_and_test(run, folder, protocol):
 
 
 def _arrange_columns(table):
-    """The columns in their order; the metrics stay in the order in which `evaluate` gave them."""
+    """The table with its columns in order; metrics keep the order that `evaluate` gave them."""
     metrics = [c for split in ('valid_', 'test_') for c in table if c.startswith(split)]
     first, last = ['experiment', 'seed', 'best_epoch'], ['parameters', 'seconds', 'run', 'error']
     return table.reindex(columns=[*first, *metrics, *last])
