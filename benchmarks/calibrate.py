@@ -21,8 +21,8 @@ from torch import nn
 from tqdm import tqdm
 
 import msa_utils
-from msa_lab.data import SPLITS, load_split, write_standin
-from msa_lab.data.synthetic import LATENT_SCALE, Settings, World
+from msa_lab.data import SPLITS, load_split
+from msa_lab.data.synthetic import LATENT_SCALE, Settings, World, write_standin
 from msa_lab.files.checkpoints import load_checkpoint
 from msa_lab.models import masked_mean
 from msa_lab.speed import default_device

@@ -22,7 +22,8 @@ import pandas as pd
 from torch import nn
 
 import msa_utils
-from msa_lab.data import METRICS, make_standin, write_standin
+from msa_lab.data import METRICS
+from msa_lab.data.synthetic import make_standin, write_standin
 from msa_lab.models import AMP, MISA, TFN, masked_mean
 from msa_lab.study import Experiment, run_study, summarize
 

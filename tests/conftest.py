@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from msa_lab.data import write_standin
+from msa_lab.data.synthetic import write_standin
 from msa_utils import make_loader
 
 ROOT = Path(__file__).parent.parent

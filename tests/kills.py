@@ -19,7 +19,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from msa_lab.data import METRICS, SPLITS, load_split, write_standin
+from msa_lab.data import METRICS, SPLITS, load_split
+from msa_lab.data.synthetic import write_standin
 from msa_lab.files.checkpoints import save_checkpoint
 from msa_lab.files.tensorboard_logs import read_scalars
 from msa_lab.study import Experiment, run_study

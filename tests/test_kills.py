@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from msa_lab.data import ensure_data, load_split, write_standin
-from msa_lab.data.synthetic import STANDIN_PATH
+from msa_lab.data import ensure_data, load_split
+from msa_lab.data.synthetic import STANDIN_PATH, write_standin
 from msa_lab.files import atomic_write
 from msa_lab.files.atomic import STALE_SECONDS
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint

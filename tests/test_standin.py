@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from msa_lab.data import SPLITS, load_split
+from msa_lab.data import SPLITS, ensure_data, load_split
 from msa_lab.data import synthetic_words as words
 from msa_lab.data.inspection import describe
 from msa_lab.data.mosi_file import open_pickle
@@ -19,7 +19,6 @@ from msa_lab.data.synthetic import (
     STANDIN_PATH,
     Settings,
     World,
-    ensure_data,
     make_standin,
     write_standin,
 )

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from msa_lab.checks.compare import shape_of
 from msa_lab.checks.failure import fail, self_check
-from msa_lab.data import SPLITS, STEPS, WIDTHS, load_split, write_standin
+from msa_lab.data import SPLITS, STEPS, WIDTHS, load_split
+from msa_lab.data.synthetic import write_standin
 
 
 @self_check(1, '数据集')

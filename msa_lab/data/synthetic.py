@@ -21,7 +21,7 @@ from scipy.special import ndtr, ndtri
 
 from msa_lab.data import synthetic_words as words
 from msa_lab.data.errors import DataError
-from msa_lab.data.format import DEFAULT_PATH, DOWNLOAD_URL, SPLITS, STEPS, WIDTHS
+from msa_lab.data.format import SPLITS, STEPS, WIDTHS
 from msa_lab.data.inspection import describe
 from msa_lab.data.mosi_file import open_pickle
 from msa_lab.data.structure import check_structure
@@ -313,22 +313,11 @@ def make_standin(**settings) -> dict[str, dict]:
     return {name: world.split(name)[0] for name in SPLITS}
 
 
-def ensure_data(path: str | Path | None = None) -> Path:
-    """The path of a data file that exists: `path`, the real file, or the stand-in.
+def ensure_standin() -> Path:
+    """The path of the stand-in, `data/mosi_standin.pkl`.
 
-    A `path` must exist; FileNotFoundError otherwise. Without one (None or '') the result is
-    `./mosi_raw.pkl` if that exists, else `data/mosi_standin.pkl`, which is generated when it is
-    missing, damaged or older than the code that makes it.
+    It is generated when it is missing, damaged or older than the code that makes it.
     """
-    if path:
-        if not Path(path).is_file():
-            raise FileNotFoundError(
-                f'no data file {path}: correct the path (MSA_DATA), or leave it unset to use '
-                f'{DEFAULT_PATH} or the stand-in; the real file is at {DOWNLOAD_URL}'
-            )
-        return Path(path)
-    if Path(DEFAULT_PATH).is_file():
-        return Path(DEFAULT_PATH)
     if not _is_current(STANDIN_PATH):
         write_standin(STANDIN_PATH)
     return STANDIN_PATH
@@ -356,7 +345,7 @@ def write_standin(path: str | Path, **settings) -> None:
 
 
 def main() -> None:
-    """The command line: write the stand-in where `ensure_data` looks for it, and describe it."""
+    """The command line: write the stand-in where `ensure_standin` looks for it, and describe it."""
     argparse.ArgumentParser(
         prog='python -m msa_lab.data.synthetic',
         description=f'Write the synthetic stand-in to {STANDIN_PATH} and say what it is.',
