@@ -6,17 +6,11 @@ RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-grading fuzz lab lint mirror student grade figures screenshots calibrate bench
+.PHONY: help run test lab venv student grade mirror lint figures screenshots bench calibrate \
+	test-grading fuzz
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
-
-venv: $(INSTALLED)  ## make .venv with everything in it (the others do it when it is missing)
-
-$(INSTALLED): requirements.txt requirements-dev.txt
-	python3 -m venv $(VENV)
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $(INSTALLED)
 
 run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 	$(RUN) nbconvert --to notebook --execute EXP_MSA.ipynb --output-dir build \
@@ -27,18 +21,15 @@ run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 test: venv  ## run the test suite
 	$(RUN) pytest
 
-test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 cores)
-	$(RUN) pytest -m grading -s tests/test_grading.py
-
-fuzz: venv  ## thousands of damaged and hostile files for the reader of pickles (minutes)
-	$(RUN) tests.fuzz --count 20000
-
 lab: venv  ## open the notebook in JupyterLab
 	$(RUN) jupyterlab EXP_MSA.ipynb
 
-lint: venv  ## check style
-	$(RUN) ruff check .
-	$(RUN) ruff format --check .
+venv: $(INSTALLED)  ## make .venv with exact versions (the others do it when it is missing)
+
+$(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
+	python3 -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $(INSTALLED)
 
 student: venv  ## the fill-in edition: build/student/ and build/student.zip
 	$(RUN) grading.release
@@ -49,15 +40,25 @@ grade: venv  ## grade SUBMISSIONS=dir, one folder per student: build/grades/
 mirror: venv  ## write msa_utils.py and the points from the notebook
 	$(RUN) grading.mirror
 
-figures: venv  ## draw images/ again
+lint: venv  ## check style
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+figures: venv  ## draw the two frameworks in images/ again
 	$(RUN) images.draw_framework
 	$(RUN) images.draw_improved
 
-screenshots: venv  ## take the pictures of README again (needs Chromium)
+screenshots: venv  ## take the pictures of the lab in images/ again (needs Chromium)
 	$(RUN) images.take_screenshots
 
 bench: venv  ## measure speed and memory beside a naive completion (a quarter of an hour)
 	$(RUN) benchmarks.speed
 
-calibrate: venv  ## measure the stand-in data against their targets
+calibrate: venv  ## measure the stand-in data against their targets (docs/stand-in.md)
 	$(RUN) benchmarks.calibrate
+
+test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 cores)
+	$(RUN) pytest -m grading -s tests/test_grading.py
+
+fuzz: venv  ## thousands of damaged and hostile files for the reader of pickles (minutes)
+	$(RUN) tests.fuzz --count 20000

@@ -1,6 +1,6 @@
-"""The definitions of EXP_MSA.ipynb, in its order. `make mirror` writes this file: do not edit it.
+"""The definitions of EXP_MSA.ipynb, in its order. Written by `make mirror`: do not edit it.
 
-`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` says what a file is.
+`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` describes a file.
 Besides definitions the module holds the imports that they use, and no others; `dir()` hides those.
 """
 
@@ -247,10 +247,9 @@ def train_model(
     """Train for `epochs` epochs; the weights of the best validation Corr are in `checkpoint`.
 
     `criterion` takes predictions and labels, both (B,); the scheduler steps once per batch. The
-    first epoch always saves, so no older file is left. `writer` is a `RunWriter`; `progress`
-    shows one bar in place of the lines per epoch; `quiet` prints nothing. Returns the history,
-    one dict per epoch: `epoch` (from 1), `lr` at its start, `train_loss` and `valid_loss` (means
-    over batches, unweighted) and the six validation metrics.
+    first epoch always saves. `writer` is a `RunWriter`; `progress` shows one bar in place of lines,
+    `quiet` nothing. Returns the history, a dict per epoch: `epoch` (from 1), `lr` at its start,
+    `train_loss`, `valid_loss` (unweighted means over batches) and the six validation metrics.
     """
     if epochs < 1:
         raise ValueError(f'epochs must be at least 1; got {epochs}')
@@ -299,9 +298,17 @@ def evaluate_test_split(model, data_path, criterion, checkpoint, *, batch_size=1
 
 
 def fit(
-    model, data_path, criterion, *, epochs, checkpoint, log_dir=None, batch_size=16, lr=1e-3,
+    model,
+    data_path,
+    criterion,
+    *,
+    epochs,
+    checkpoint,
+    log_dir=None,
+    batch_size=16,
+    lr=1e-3,
     **options,
-):  # fmt: skip
+):
     """Train a model as the baseline is trained; its history, with the best weights on disk.
 
     Adam, cosine annealing over all steps. `log_dir` is the TensorBoard run directory; the
@@ -324,9 +331,15 @@ def fit(
 
 
 def main(
-    data_path='./mosi_raw.pkl', epochs=20, *, build=None, seed=42, batch_size=16,
-    checkpoint='best_model.pth', **options,
-):  # fmt: skip
+    data_path='./mosi_raw.pkl',
+    epochs=20,
+    *,
+    build=None,
+    seed=42,
+    batch_size=16,
+    checkpoint='best_model.pth',
+    **options,
+):
     """Train the baseline, reload its best weights, test it: (model, history, test metrics).
 
     MSE loss; `build` gives another model to train in its place; the `options` (`lr`, `log_dir`,
@@ -529,9 +542,16 @@ class AblationModel(ModalityEncoders):
     capturable = True  # not inherited: the same kernels for every batch, `fit` may record them
 
     def __init__(
-        self, encoder='lstm', fusion='sum', layer_norm=True, position=True,
-        modalities=('vision', 'text', 'audio'), vision_dim=35, text_dim=300, audio_dim=74,
-    ):  # fmt: skip
+        self,
+        encoder='lstm',
+        fusion='sum',
+        layer_norm=True,
+        position=True,
+        modalities=('vision', 'text', 'audio'),
+        vision_dim=35,
+        text_dim=300,
+        audio_dim=74,
+    ):
         widths = {'vision': vision_dim, 'text': text_dim, 'audio': audio_dim}
         super().__init__(modalities, widths, layer_norm, encoder, position)
         if fusion == 'sum':

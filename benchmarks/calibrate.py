@@ -1,8 +1,9 @@
-"""Measure the stand-in against its targets (`make calibrate`) and print the table.
+"""Measure the synthetic stand-in against its targets and print the table (`make calibrate`).
 
-Trains the baseline, its single modalities and a bag of words, each over several training seeds,
-on several data seeds; one single-threaded process per core. Every number is about the synthetic
-stand-in. The generator is calibrated on these rows alone, never on how far a better model wins.
+The baseline, the baseline with one modality and a bag of words are trained with several training
+seeds on stand-ins of several data seeds, in one single-threaded process for each core. The table
+is kept in `docs/stand-ins.md`. Every number is about the synthetic stand-in. The generator is
+calibrated on these rows alone, never on how far the improved model is ahead of the baseline.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from dataclasses import fields
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import joblib
 import numpy as np
@@ -19,20 +21,23 @@ from torch import nn
 from tqdm import tqdm
 
 import msa_utils
-from msa_lab.data import SPLITS, load_split
-from msa_lab.data.synthetic import LATENT_SCALE, Settings, World, write_standin
+from msa_lab.data import SPLITS, load_split, write_standin
+from msa_lab.data.synthetic import LATENT_SCALE, Settings, World
+from msa_lab.files.checkpoints import load_checkpoint
+from msa_lab.models import masked_mean
+from msa_lab.speed import default_device
+from msa_lab.study import set_seed
 
 
 class BagOfWords(nn.Module):
-    """A text model that cannot see word order: mean of the true steps, one hidden layer."""
+    """A text model without word order: the mean of the words, one hidden layer, a score (B, 1)."""
 
     def __init__(self):
         super().__init__()
         self.norm, self.hidden, self.fc = nn.LayerNorm(300), nn.Linear(300, 128), nn.Linear(128, 1)
 
     def forward(self, vision, text, audio):
-        spoken = text.any(-1, keepdim=True)  # (B, T, 1)
-        mean = (self.norm(text) * spoken).sum(1) / spoken.sum(1).clamp(min=1)
+        mean = masked_mean(self.norm(text), padding=~text.any(-1))  # (B, 300)
         return 6 * torch.sigmoid(self.fc(torch.relu(self.hidden(mean)))) - 3
 
 
@@ -45,90 +50,112 @@ MODELS = {
 }
 
 
+class Training(NamedTuple):
+    """What one training gave: the history, the test metrics and the test predictions (N,)."""
+
+    history: list
+    metrics: dict
+    predictions: np.ndarray
+
+
 def train_once(name, path, seed, epochs):
-    """One training as in `main`; returns history, test metrics and test predictions (N,)."""
+    """Train one of the `MODELS` on the file `path` and test it; a `Training`."""
     torch.set_num_threads(1)
-    msa_utils.set_seed(seed)
+    set_seed(seed)
     model, criterion = MODELS[name](), nn.MSELoss()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = f'{folder}/best.pth'
         history = msa_utils.fit(
-            model, criterion, path, epochs=epochs, checkpoint=checkpoint, quiet=True
+            model, path, criterion, epochs=epochs, checkpoint=checkpoint, quiet=True
         )
-        _, metrics, y_pred, _ = msa_utils.evaluate_test_split(
-            model, checkpoint, path, criterion, msa_utils.default_device(), quiet=True
-        )
-    return history, metrics, y_pred.numpy()
+        load_checkpoint(model, checkpoint)
+    loader = msa_utils.make_loader(path, 'test')
+    _, metrics, y_pred, _ = msa_utils.evaluate(model, loader, criterion, default_device())
+    return Training(history, metrics, y_pred.numpy())
 
 
 def oracle(story, settings):
-    """Posterior mean of the latent sentiment for one who knows the story (linear-Gaussian)."""
-    n = len(story.latent)
-    sign = np.where(story.ironic, -1, 1)
-    precision = np.full(n, 1 / story.latent.var())
-    total = np.zeros(n)
+    """An estimate of the sentiment (N,) by one who knows how the utterances were generated.
+
+    `story` is the `Story` of a split. The estimate is the posterior mean of the latent sentiment,
+    taken as normal, given the noisy values of the sentiment words, with irony undone, and what
+    voice and face hint at.
+    """
+    sign = np.where(story.ironic, -1, 1)[story.slot_owner]
+    precision = np.full(len(story.latent), 1 / story.latent.var())
+    total = np.zeros(len(story.latent))
     np.add.at(precision, story.slot_owner, 1 / settings.slot_noise**2)
-    np.add.at(
-        total, story.slot_owner, sign[story.slot_owner] * story.slot_value / settings.slot_noise**2
-    )
+    np.add.at(total, story.slot_owner, sign * story.slot_value / settings.slot_noise**2)
     noise = (LATENT_SCALE * settings.affect_noise) ** 2
     precision += 2 / noise
     total += LATENT_SCALE * story.affect.sum(axis=1) / noise
     return total / precision
 
 
-def mean_error(runs, model, labels, rows):
-    """Mean absolute error of a model on some utterances, over its training seeds."""
-    predictions = [pred for (name, _), (_, _, pred) in runs.items() if name == model]
-    return np.mean([np.abs(pred - labels)[rows].mean() for pred in predictions])
-
-
 def measure(path, world, runs):
-    """The properties of one stand-in, {row: value}; `runs` is {(model, seed): `train_once`}."""
-    test, (_, story) = load_split(path, 'test'), world.split('test')
-    splits = [load_split(path, name) for name in SPLITS]
-    labels = np.concatenate([split.labels for split in splits])
-    face = splits[0].vision.any(-1)
-    spoken = splits[0].text.any(-1)
+    """The properties of one stand-in, {row: value}.
 
-    def mean(model, key):
-        return np.mean(
-            [metrics[key] for (name, _), (_, metrics, _) in runs.items() if name == model]
-        )
-
-    histories = [history for (name, _), (history, _, _) in runs.items() if name == 'all']
-    corr = mean('all', 'Corr')
+    `path` is its file, `world` the `World` that it was drawn from, `runs` the trainings on it,
+    {(model, seed): `Training`}.
+    """
+    _, story = world.split('test')
+    labels = load_split(path, 'test').labels
     return {
-        **{key: mean('all', key) for key in ('Non0_acc_2', 'Mult_acc_5', 'Mult_acc_7', 'MAE')},
-        'Corr': corr,
+        **measure_trainings(runs, labels, story),
+        'ironic, share of the test split': story.ironic.mean(),
+        'Corr of the oracle': np.corrcoef(oracle(story, world.settings), labels)[0, 1],
+        **measure_file(path),
+    }
+
+
+def measure_trainings(runs, labels, story):
+    """The rows about trained models; `labels` (N,) and `story` are those of the test split."""
+    histories = [run.history for (name, _), run in runs.items() if name == 'all']
+
+    def mean(model, metric):
+        return np.mean([run.metrics[metric] for (name, _), run in runs.items() if name == model])
+
+    def mean_error(model, rows):
+        predictions = [run.predictions for (name, _), run in runs.items() if name == model]
+        return np.mean([np.abs(y_pred - labels)[rows].mean() for y_pred in predictions])
+
+    main_metrics = ('Non0_acc_2', 'Mult_acc_5', 'Mult_acc_7', 'MAE', 'Corr')
+    return {
+        **{metric: mean('all', metric) for metric in main_metrics},
         'training MSE in epoch 12': np.mean([h[11]['train_loss'] for h in histories]),
         'lowest validation MSE after epoch 3': np.mean(
             [min(record['valid_loss'] for record in h[3:]) for h in histories]
         ),
-        'Corr, all modalities - text only': corr - mean('text', 'Corr'),
+        'Corr, all modalities - text only': mean('all', 'Corr') - mean('text', 'Corr'),
         'Corr, audio only': mean('audio', 'Corr'),
         'Corr, vision only': mean('vision', 'Corr'),
         'negated: MAE, bag of words - text LSTM': (
-            mean_error(runs, 'words', test.labels, story.negated)
-            - mean_error(runs, 'text', test.labels, story.negated)
+            mean_error('words', story.negated) - mean_error('text', story.negated)
         ),
         'ironic: MAE, text only - all modalities': (
-            mean_error(runs, 'text', test.labels, story.ironic)
-            - mean_error(runs, 'all', test.labels, story.ironic)
+            mean_error('text', story.ironic) - mean_error('all', story.ironic)
         ),
-        'ironic, share of the test split': story.ironic.mean(),
-        'Corr of the oracle': np.corrcoef(oracle(story, world.settings), test.labels)[0, 1],
+    }
+
+
+def measure_file(path):
+    """The rows about the labels, the lengths and the damage in a file."""
+    splits = [load_split(path, name) for name in SPLITS]
+    labels = np.concatenate([split.labels for split in splits])
+    training = splits[0]
+    face, word = training.vision.any(-1), training.text.any(-1)  # (N, T), True where there is one
+    return {
         'label mean': labels.mean(),
         'label sd': labels.std(),
         'labels exactly 0': np.mean(labels == 0),
         'mean length': np.concatenate([split.lengths for split in splits]).mean(),
-        'bad cells in training audio': splits[0].repaired['audio'],
-        'frames without a face': (~face & spoken).sum() / spoken.sum(),
+        'bad cells in training audio': training.repaired['audio'],
+        'frames without a face': (~face & word).sum() / word.sum(),
         'utterances without a face': (~face.any(1)).mean(),
     }
 
 
-# Row: the target of DESIGN section 5, (low, high); None is no bound.
+# The target of each row: (low, high), where None is no bound, or a condition in words.
 TARGETS = {
     'Non0_acc_2': (0.69, 0.77),
     'Mult_acc_5': (0.31, 0.40),
@@ -155,7 +182,11 @@ TARGETS = {
 
 
 def verdict(target, values):
-    """Whether the first data seed is inside the target, and the others inside twice its width."""
+    """Whether the values of the data seeds, in their order, are as the target of a row wants them.
+
+    The first value must lie in the target, the others in a band of the same centre that is twice
+    as wide; a target with one bound is the same for all.
+    """
     if isinstance(target, str):
         return np.mean(values) > 0
     low, high = target
@@ -168,7 +199,7 @@ def verdict(target, values):
 
 
 def report(measured):
-    """The table in Markdown: `measured` is {data seed: {row: value}}."""
+    """The table in Markdown, a row for each target; `measured` is {data seed: {row: value}}."""
     lines = [
         '| property | target | ' + ' | '.join(f'data seed {s}' for s in measured) + ' | holds |',
         '| --- ' * (len(measured) + 3) + '|',
@@ -187,7 +218,7 @@ def report(measured):
 
 
 def main():
-    """Measure and print; the defaults are the ones of `make calibrate`."""
+    """Measure and print; `make calibrate` takes the defaults."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--data-seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--seeds', type=int, nargs='+', default=[42, 43, 44])

@@ -1,8 +1,8 @@
 """How fast the lab is beside a naive completion of its contract (`naive.py`), as ratios.
 
 `python -m benchmarks.speed` takes turns between the two, each sample in a process of its own, and
-writes the section "Speed" of RESULTS.md: a table of the CPU, and one of the GPU where there is one.
-Machines are shared and noisy: only the ratios of one run count.
+writes the section "Speed" of docs/results.md: a table of the CPU, and one of the GPU where there
+is one. Machines are shared and noisy: only the ratios of one run count.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from msa_lab.speed.cuda_graphs import run_as_cuda_graphs
 from msa_lab.speed.device_loader import DeviceLoader
 from msa_lab.study import Experiment, run_study
 
-RESULTS = Path(__file__).with_name('RESULTS.md')
+RESULTS = Path(__file__).parent.parent / 'docs' / 'results.md'
 STUDY = {  # what a naive completion and the lab train: settings of the model, and its loss
     'baseline': ({}, nn.MSELoss()),
     'no LayerNorm': (dict(layer_norm=False), nn.MSELoss()),
@@ -98,7 +98,7 @@ def train(side, folder, epochs, device='cpu'):
         loader = DeviceLoader(msa_utils.make_loader(path, 'train'), device)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 20 * len(loader))
     if side == 'naive':
-        epoch = partial(naive_epoch, model, loader, nn.MSELoss(), optimizer, device, scheduler)
+        epoch = partial(naive_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, device)
     else:
         epoch = partial(
             msa_utils.train_epoch, model, loader, nn.MSELoss(), optimizer, scheduler, device
@@ -157,9 +157,14 @@ def study(side, folder, epochs, device='cpu'):
     ]
     with tempfile.TemporaryDirectory(dir=folder) as runs:
         table = run_study(
-            experiments, data=path, train=partial(msa_utils.fit, quiet=True),
-            evaluate=msa_utils.score_test_split, seeds=SEEDS, epochs=epochs, runs_dir=runs,
-        )  # fmt: skip
+            experiments,
+            data=path,
+            train=partial(msa_utils.fit, quiet=True),
+            evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
+            seeds=SEEDS,
+            epochs=epochs,
+            runs_dir=runs,
+        )
     assert (table['error'] == '').all()
 
 

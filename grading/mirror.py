@@ -16,9 +16,10 @@ from nbformat import NotebookNode
 from grading.tasks import NOTEBOOK, ROOT, tasks_of
 
 MODULE = 'msa_utils.py'
-HEADER = '''"""The definitions of EXP_MSA.ipynb, in its order. `make mirror` writes this file: do not edit it.
+HEADER = '''
+"""The definitions of EXP_MSA.ipynb, in its order. Written by `make mirror`: do not edit it.
 
-`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` says what a file is.
+`python msa_utils.py [FILE]` trains and tests the baseline, `... inspect FILE` describes a file.
 Besides definitions the module holds the imports that they use, and no others; `dir()` hides those.
 """
 

@@ -1,36 +1,28 @@
-"""Draw the better model of question 3, in the manner of `draw_framework`.
+"""Draw the improved model of question 3, in the style of `draw_framework`.
 
 Run `python -m images.draw_improved` (`make figures`); it writes images/ImprovedFramework.jpg.
 """
 
-from pathlib import Path
-
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 
-from images.draw_framework import (
-    CARD,
+from images.canvas import (
     CARD_HEIGHT,
-    COLOURS,
-    DPI,
     GREY,
-    HEIGHT,
     INK,
-    PANEL,
     PURPLE,
     RADIUS,
     ROWS,
-    SOURCES,
-    WIDTH,
     arrow,
+    blank_page,
     box,
     frame,
-    icon_audio,
-    icon_text,
-    icon_vision,
+    input_card,
+    node,
+    save,
     tint,
     write,
 )
+from msa_lab.report.figures import COLOURS
 
 PANELS = {  # heading: left and right edge
     'Input features': (0.10, 2.68),
@@ -42,7 +34,7 @@ PANELS = {  # heading: left and right edge
 FIRST, SECOND, THIRD = (3.48, 4.62), (4.92, 5.86), (6.26, 7.52)
 GATE, PLUS, NORM = 8.72, 8.72, (9.06, 9.68)
 POOL, HEAD = (10.44, 11.44), (11.96, 13.02)
-ICONS = {'vision': icon_vision, 'text': icon_text, 'audio': icon_audio}
+WORDS = {'the': 0.05, 'movie': 0.12, 'was': 0.05, 'not': 0.3, 'bad': 0.48}  # attention of each
 
 
 def draw_summary(ax, modality):
@@ -72,18 +64,18 @@ def draw_shift(ax):
         colour, level = COLOURS[modality], ROWS[modality]
         sign = 1 if level > y else -1
         gate = y + sign * 0.82
-        arrow(ax, [(THIRD[1], level), (GATE, level), (GATE, gate + sign * RADIUS)], colour,
-              '(B, 32)', at=7.95)  # fmt: skip
-        ax.add_patch(Circle((GATE, gate), RADIUS, fc='white', ec=colour, lw=1.6, zorder=3))
+        points = [(THIRD[1], level), (GATE, level), (GATE, gate + sign * RADIUS)]
+        arrow(ax, points, colour, '(B, 32)', at=7.95)
+        node(ax, GATE, gate, colour)
         write(ax, GATE, gate, '×', 13, colour)
         write(ax, GATE + 0.28, gate, 'gate', 9, ha='left')
         arrow(ax, [(GATE, gate - sign * RADIUS), (GATE, y + sign * RADIUS)], colour)
-    ax.add_patch(Circle((PLUS, y), RADIUS, fc='white', ec=PURPLE, lw=1.6, zorder=3))
+    node(ax, PLUS, y, PURPLE)
     write(ax, PLUS, y, '+', 14, PURPLE)
     box(ax, NORM, y, 'Layer\nNorm', PURPLE)
     arrow(ax, [(PLUS + RADIUS, y), (NORM[0], y)], PURPLE, head=7)
-    write(ax, sum(PANELS['Gated shift']) / 2, 0.66, 'each gate sees the\nword and the summary',
-          colour=GREY)  # fmt: skip
+    note = 'each gate sees the\nword and the summary'
+    write(ax, sum(PANELS['Gated shift']) / 2, 0.66, note, colour=GREY)
 
 
 def draw_pooling(ax):
@@ -91,9 +83,7 @@ def draw_pooling(ax):
     y, left, right = ROWS['text'], *POOL
     arrow(ax, [(NORM[1], y), (left, y)], PURPLE, '(B, 50,\n256)', at=(NORM[1] + left) / 2)
     frame(ax, left, y - 0.62, right - left, 1.24, PURPLE, tint(PURPLE, 0.13))
-    for i, (word, weight) in enumerate(
-        (('the', 0.05), ('movie', 0.12), ('was', 0.05), ('not', 0.3), ('bad', 0.48))
-    ):
+    for i, (word, weight) in enumerate(WORDS.items()):
         level = y + 0.44 - 0.22 * i
         write(ax, left + 0.44, level, word, 8, ha='right')
         frame(ax, left + 0.49, level - 0.06, weight, 0.12, 'none', PURPLE, 0.01, zorder=4)
@@ -118,33 +108,24 @@ def draw_head(ax):
     write(ax, x + 0.1, (y - 0.4 + bottom + CARD_HEIGHT / 2) / 2, '(B, 1)', ha='left')
 
 
-def draw():
+def draw() -> Figure:
     """Draw the whole figure."""
-    fig = Figure(figsize=(WIDTH, HEIGHT), facecolor='white')
-    ax = fig.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, WIDTH), ylim=(0, HEIGHT))
-    ax.axis('off')
-    for heading, (left, right) in PANELS.items():
-        frame(ax, left, 0.40, right - left, 5.12, 'none', PANEL, 0.1, zorder=1)
-        write(ax, (left + right) / 2, 5.70, heading, 11, weight='bold', va='baseline')
-    for modality, (label, features) in SOURCES.items():
-        colour, y = COLOURS[modality], ROWS[modality]
-        frame(ax, CARD[0], y - CARD_HEIGHT / 2, CARD[1] - CARD[0], CARD_HEIGHT, colour, 'white')
-        ICONS[modality](ax, sum(CARD) / 2, y, colour)
-        write(ax, CARD[0], y + CARD_HEIGHT / 2 + 0.14, label, 9, colour, ha='left', weight='bold')
-        arrow(ax, [(CARD[1], y), (FIRST[0], y)], colour, f'(B, 50, {features})', at=3.03)
+    fig, ax = blank_page(PANELS, low=0.40, height=5.12)
+    for modality in COLOURS:
+        input_card(ax, modality, end=FIRST[0], at=3.03)
     for modality in ('vision', 'audio'):
         draw_summary(ax, modality)
     draw_words(ax)
     draw_shift(ax)
     draw_pooling(ax)
     draw_head(ax)
-    write(ax, PANELS['Input features'][0], 0.14,
-          'While training, a whole modality (vision, audio) or a word may be hidden: '
-          'modality dropout, word dropout.', colour=GREY, ha='left', va='baseline')  # fmt: skip
+    note = (
+        'While training, a whole modality (vision, audio) or a word may be hidden: '
+        'modality dropout, word dropout.'
+    )
+    write(ax, PANELS['Input features'][0], 0.14, note, colour=GREY, ha='left', va='baseline')
     return fig
 
 
 if __name__ == '__main__':
-    target = Path(__file__).with_name('ImprovedFramework.jpg')
-    draw().savefig(target, dpi=DPI, pil_kwargs={'quality': 90, 'subsampling': 0})
+    save(draw(), 'ImprovedFramework.jpg')

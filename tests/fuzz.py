@@ -6,7 +6,7 @@ that is no `DataError`. Mutant N depends on its number alone: `--seed N --count 
 again, `tests.mutants.mutant(N)` are its bytes.
 
 The mutants are read by a child process, so that one of them may kill it. It gets the path of one
-after the other and answers with a verdict; when the answer stays out, the mutant has killed it.
+after the other and answers with a verdict; without an answer, the mutant has killed it.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def read_all(path):
     return {split: load_split(path, split) for split in SPLITS}
 
 
-def _broken_rule(splits):
+def _find_broken_rule(splits):
     """The first rule of a valid data set that these splits break, or None."""
     if not isinstance(splits, dict) or [*splits] != [*SPLITS]:
         return 'not all splits'
@@ -68,37 +68,37 @@ def _broken_rule(splits):
     return None
 
 
-def _unclear(message, path):
+def _is_unclear(message, path):
     """Whether a message is not one line that names the file."""
     return len(message.splitlines()) != 1 or path.name not in message
 
 
-def _verdict(reader, path):
-    """What became of a mutant: ('valid' or 'error' or 'bad', what there is to say)."""
+def _judge(reader, path):
+    """The verdict on a mutant: ('valid', ''), ('error', its message) or ('bad', what is wrong)."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         try:
-            outcome = 'bad', _broken_rule(reader(path))
+            outcome = 'bad', _find_broken_rule(reader(path))
             if outcome[1] is None:
                 outcome = 'valid', ''
         except DataError as error:
             outcome = 'error', str(error)
-            if _unclear(outcome[1], path):
+            if _is_unclear(outcome[1], path):
                 outcome = 'bad', f'an unclear message: {outcome[1]!r}'
             elif 'MemoryError' in outcome[1]:
                 outcome = 'bad', f'memory ran out: {outcome[1]}'
         except BaseException:
             outcome = 'bad', traceback.format_exc(limit=-4)
     for warning in caught:
-        said = str(warning.message)
+        message = str(warning.message)
         if not issubclass(warning.category, DataWarning):
-            outcome = 'bad', f'a stray warning: {warning.category.__name__}: {said}'
-        elif _unclear(said, path):
-            outcome = 'bad', f'an unclear warning: {said!r}'
+            outcome = 'bad', f'a stray warning: {warning.category.__name__}: {message}'
+        elif _is_unclear(message, path):
+            outcome = 'bad', f'an unclear warning: {message!r}'
     return outcome
 
 
-def _memory(entry):
+def _read_memory(entry):
     """An entry of this process in /proc, in bytes: 'VmHWM' the peak, 'VmSize' addresses in use."""
     for line in Path('/proc/self/status').read_text().splitlines():
         if line.startswith(entry):
@@ -120,13 +120,13 @@ def serve(reader, limit):
     if watched:
         import resource
 
-        peak, hard = _memory('VmHWM'), resource.getrlimit(resource.RLIMIT_AS)[1]
-        resource.setrlimit(resource.RLIMIT_AS, (_memory('VmSize') + ADDRESS_SPACE, hard))
+        peak, hard = _read_memory('VmHWM'), resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (_read_memory('VmSize') + ADDRESS_SPACE, hard))
     for line in iter(sys.stdin.readline, ''):
         faulthandler.dump_traceback_later(limit, exit=True)
-        verdict = _verdict(reader, Path(line.rstrip('\n')))
+        verdict = _judge(reader, Path(line.rstrip('\n')))
         faulthandler.cancel_dump_traceback_later()
-        if watched and (used := _memory('VmHWM') - peak) > MEMORY:
+        if watched and (used := _read_memory('VmHWM') - peak) > MEMORY:
             verdict = 'bad', f'{used >> 20} MB of memory; {verdict[1]}'
         print(json.dumps(verdict), file=answers, flush=True)
         if verdict[0] == 'bad':
@@ -139,22 +139,23 @@ def serve(reader, limit):
 class _Child:
     """A process that reads mutants.
 
-    `folder` is its current directory and holds nothing else; the file `said` takes its stderr.
+    `folder` is its current directory and holds nothing else; its stderr goes to the file `stderr`.
     """
 
-    def __init__(self, reader, limit, folder, said):
-        self.folder, self.limit, self.said = folder, limit, said
+    def __init__(self, reader, limit, folder, stderr):
+        self.folder, self.limit, self.stderr = folder, limit, stderr
         self.process = subprocess.Popen(
             [sys.executable, '-c', f'from tests.fuzz import serve; serve({reader!r}, {limit})'],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=stderr,
             cwd=folder,
             env=os.environ | {'PYTHONPATH': str(ROOT)},
             text=True,
         )
 
     def judge(self, name, raw):
+        """The verdict on a pickle of these bytes, which is put into the file `name`."""
         path = self.folder / name
         path.write_bytes(raw)
         try:
@@ -164,47 +165,62 @@ class _Child:
         except BrokenPipeError:
             answer = ''
         path.unlink(missing_ok=True)
-        verdict = json.loads(answer) if answer else ('bad', self.death())
+        verdict = json.loads(answer) if answer else ('bad', self.cause_of_death())
         if left := sorted(os.listdir(self.folder)):
             for other in left:
                 (self.folder / other).unlink()
             return 'bad', f'executed: it wrote the file {left[0]!r}'
         return verdict
 
-    def death(self):
-        """Why the process is no more."""
+    def cause_of_death(self):
+        """Why the process has ended (hang, signal or exit status), and the end of its stderr."""
         code = self.process.wait()
-        self.said.seek(0)
-        said = self.said.read().decode(errors='replace')[-2000:]
-        if 'Timeout (' in said:
-            return f'a hang, after {self.limit} s in\n{said}'
+        self.stderr.seek(0)
+        output = self.stderr.read().decode(errors='replace')[-2000:]
+        if 'Timeout (' in output:
+            return f'a hang, after {self.limit} s in\n{output}'
         name = f'signal {signal.Signals(-code).name}' if code < 0 else f'exit status {code}'
-        return f'a crash: {name}\n{said}'
+        return f'a crash: {name}\n{output}'
 
 
 def judge_all(pickles, reader='tests.fuzz:read_all', limit=LIMIT):
-    """Let a reader read pickles, {name: bytes} as pairs; yields (name, verdict, what was said)."""
+    """Let a reader read pickles, {name: bytes} as pairs; yields (name, verdict, message)."""
     child, counter = None, itertools.count()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as stderr:
         for name, raw in pickles:
             child = child or _Child(reader, limit, Path(folder), stderr)
-            verdict, said = child.judge(f'mutant-{next(counter)}.pkl', raw)
+            verdict, message = child.judge(f'mutant-{next(counter)}.pkl', raw)
             if verdict == 'bad':  # it may have been harmed
                 child.process.communicate()
                 child = None
                 stderr.seek(0)
                 stderr.truncate()
-            yield name, verdict, said
+            yield name, verdict, message
         if child:
             child.process.communicate()
 
 
 # Kinds of errors, by what the message says; the first that fits counts.
 KINDS = (
-    'refused', 'is no pickle', 'cut off', 'damaged near', 'instructions', 'short strings', 'nested',
-    'is damaged', 'is empty', 'no split', 'no field', 'expected a dict', 'expected an array',
-    'expected shape', 'expected numbers', 'strings', 'features per step', 'not aligned',
-)  # fmt: skip
+    'refused',
+    'is no pickle',
+    'cut off',
+    'damaged near',
+    'instructions',
+    'short strings',
+    'nested',
+    'is damaged',
+    'is empty',
+    'no split',
+    'no field',
+    'expected a dict',
+    'expected an array',
+    'expected shape',
+    'expected numbers',
+    'strings',
+    'features per step',
+    'not aligned',
+)
 
 
 @dataclass
@@ -222,8 +238,8 @@ class Report:
             f'{count} mutants: {self.valid} valid, {self.errors.total()} in a clear error '
             f'({kinds}), {len(self.bad)} BAD'
         ]
-        for number, said in self.bad.items():
-            lines.append(f'BAD: python -m tests.fuzz --seed {number} --count 1: {said}')
+        for number, message in self.bad.items():
+            lines.append(f'BAD: python -m tests.fuzz --seed {number} --count 1: {message}')
         return '\n'.join(lines)
 
 
@@ -231,13 +247,13 @@ def fuzz(count, seed=0):
     """Read the mutants `seed` to `seed + count - 1`; gives a `Report`."""
     report = Report()
     numbers = range(seed, seed + count)
-    for number, verdict, said in judge_all((number, mutant(number)) for number in numbers):
+    for number, verdict, message in judge_all((number, mutant(number)) for number in numbers):
         if verdict == 'valid':
             report.valid += 1
         elif verdict == 'error':
-            report.errors[next((kind for kind in KINDS if kind in said), 'other')] += 1
+            report.errors[next((kind for kind in KINDS if kind in message), 'other')] += 1
         else:
-            report.bad[number] = said
+            report.bad[number] = message
     return report
 
 

@@ -19,11 +19,12 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from msa_lab.data import load_split
-from msa_lab.data.synthetic import write_standin
+from msa_lab.data import METRICS, SPLITS, load_split, write_standin
+from msa_lab.files.checkpoints import save_checkpoint
 from msa_lab.files.tensorboard_logs import read_scalars
 from msa_lab.study import Experiment, run_study
-from msa_utils import METRICS, RunWriter, save_checkpoint
+from msa_lab.study.run_folders import ABANDONED_SECONDS
+from msa_utils import RunWriter
 from tests.packings import TINY
 
 
@@ -86,7 +87,7 @@ class StandIn:
             write_standin('data.pkl', seed=seed, **TINY)
 
     def look(self):
-        for split, count in zip(('train', 'valid', 'test'), TINY['utterances'], strict=True):
+        for split, count in zip(SPLITS, TINY['utterances'], strict=True):
             assert len(load_split('data.pkl', split)) == count
 
 
@@ -112,26 +113,31 @@ class Logs:
         Path('done').unlink(missing_ok=True)
 
 
-def train(model, criterion, data, *, epochs, checkpoint, log_dir):
-    with open(data['log'], 'a') as log:
-        log.write(Path(log_dir).name + '\n')
+def train(model, data, criterion, *, epochs, checkpoint, log_dir):
     time.sleep(0.05)
     torch.save(model.state_dict(), checkpoint)
     return [{'epoch': 1, 'Corr': random.random() + np.random.rand()}]
 
 
-def evaluate(model, criterion, data, *, checkpoint):
+def evaluate(model, data, criterion, checkpoint):
     return {'Corr': float(torch.load(checkpoint, weights_only=True)['weight'].sum())}
 
 
 def study(runs_dir, csv):
-    """24 short runs; the table goes to a file."""
+    """24 short runs; the table, without the seconds, goes to the file `csv`."""
     experiments = [Experiment(f'e{i}', lambda: nn.Linear(4, 1)) for i in range(6)]
-    table = run_study(
-        experiments, data={'log': f'{runs_dir}.log'}, train=train, evaluate=evaluate,
-        seeds=[1, 2, 3, 4], epochs=1, runs_dir=runs_dir, n_jobs=1,
-    )  # fmt: skip
-    table.drop(columns=['seconds', 'run']).to_csv(csv, index=False)
+    setting = dict(data=None, train=train, evaluate=evaluate, seeds=[1, 2, 3, 4], epochs=1)
+    table = run_study(experiments, **setting, runs_dir=runs_dir, n_jobs=1)
+    table.drop(columns='seconds').to_csv(csv, index=False)
+
+
+def finished_runs():
+    """The result files of the finished runs, with the time of writing; each can be read."""
+    files = list(Path('runs').glob('*/result.json'))
+    for file in files:
+        assert json.loads(file.read_text())['row']['error'] == ''
+        assert torch.load(file.with_name('best_model.pth'), weights_only=True)
+    return {file: file.stat().st_mtime_ns for file in files}
 
 
 class Study:
@@ -147,22 +153,23 @@ class Study:
         study('runs', 'runs.csv')
 
     def look(self):
-        now = {path: path.stat().st_mtime_ns for path in Path('runs').glob('*/result.json')}
-        for path, written in self.finished.items():
-            assert now[path] == written  # a finished run is never done again
-        for path in now:
-            assert torch.load(path.with_name('best_model.pth'), weights_only=True)
-        self.finished = now
+        before, self.finished = self.finished, finished_runs()
+        assert before.items() <= self.finished.items()  # a finished run is never done again
 
     def end(self):
+        left = list(Path('runs/.unfinished').iterdir())
+        assert left
+        for folder in left:
+            written = folder.stat().st_mtime - ABANDONED_SECONDS
+            os.utime(folder, (written, written))
         self.work()
         self.look()
         assert Path('runs.csv').read_bytes() == Path('quiet.csv').read_bytes()
-        assert not list(Path('runs/.unfinished').iterdir())  # what was killed is cleared away
+        assert not list(Path('runs/.unfinished').iterdir())
 
 
 class TwoStudies:
-    """Two studies share a folder; whoever is killed, no run is lost and none is done twice."""
+    """Two studies share a folder and a third was killed: both tables are right, no run is lost."""
 
     seconds = 0.4
 
@@ -173,16 +180,15 @@ class TwoStudies:
         study('runs', 'killed.csv')
 
     def look(self):
-        """The killed one had company from now on: two more at once, undisturbed."""
-        before = len(list(Path('runs').glob('*/result.json')))
-        started = Path('runs.log').read_text().count('\n') if Path('runs.log').exists() else 0
+        before = finished_runs()
         pids = [forked(lambda k=k: study('runs', f'{k}.csv')) for k in (1, 2)]
         assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
         for k in (1, 2):
             assert Path(f'{k}.csv').read_bytes() == Path('quiet.csv').read_bytes()
-        assert Path('runs.log').read_text().count('\n') - started == 24 - before
+        after = finished_runs()
+        assert len(after) == 24
+        assert before.items() <= after.items()
         shutil.rmtree('runs')
-        os.unlink('runs.log')
 
 
 def main(victim, kills, seed):

@@ -21,6 +21,7 @@ from msa_utils import (
     set_seed,
     shared_padding,
 )
+from tests.helpers import assert_utterances_do_not_mix
 
 VARIANTS = {
     'baseline': {},
@@ -69,13 +70,9 @@ def test_every_variant_scores_inside_the_range_and_trains(batch, device, name):
 
 @pytest.mark.parametrize('name', VARIANTS)
 def test_a_score_does_not_depend_on_the_other_utterances_of_the_batch(batch, name):
-    """How much padding the batch shares changes with its utterances; the scores must not."""
     set_seed(0)
     model = AblationModel(**VARIANTS[name]).eval()
-    with torch.no_grad():
-        together = model(*batch)
-        alone = torch.cat([model(*(x[i : i + 1] for x in batch)) for i in range(len(together))])
-    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+    assert_utterances_do_not_mix(model, batch)
 
 
 @pytest.mark.parametrize('name', VARIANTS)
@@ -129,10 +126,15 @@ def test_padding_mask_follows_the_definition():
 
 
 LENGTHS = {
-    'mixed': (3, 9, 1, 4), 'two long': (9, 9, 2, 1), 'all alike': (4, 4, 4, 4),
-    'no padding': (10, 10, 10, 10), 'one of them full': (10, 1, 1, 1),
-    'all but one full': (10, 10, 10, 2), 'alone': (3,), 'alone and full': (10,),
-}  # fmt: skip
+    'mixed': (3, 9, 1, 4),
+    'two long': (9, 9, 2, 1),
+    'all alike': (4, 4, 4, 4),
+    'no padding': (10, 10, 10, 10),
+    'one of them full': (10, 1, 1, 1),
+    'all but one full': (10, 10, 10, 2),
+    'alone': (3,),
+    'alone and full': (10,),
+}
 
 
 @pytest.mark.parametrize('case', LENGTHS)
@@ -143,9 +145,8 @@ def test_recurrent_encoder_equals_lstm(case, device):
         kind(8, 8, batch_first=True).to(device) for kind in (nn.LSTM, RecurrentEncoder)
     )
     encoder.load_state_dict(lstm.state_dict())
-    padding = torch.tensor([[step < 10 - n for step in range(10)] for n in LENGTHS[case]]).to(
-        device
-    )
+    rows = [[step < 10 - length for step in range(10)] for length in LENGTHS[case]]
+    padding = torch.tensor(rows, device=device)
     constant = torch.randn(8, device=device)  # what padding looks like behind Linear and ReLU
     sequence = torch.randn(len(padding), 10, 8, device=device)
     sequence = torch.where(padding.unsqueeze(-1), constant, sequence)
@@ -159,21 +160,23 @@ def test_recurrent_encoder_equals_lstm(case, device):
 def test_recurrent_encoder_computes_few_steps(monkeypatch):
     cells = []
     original = nn.LSTM.forward
-    monkeypatch.setattr(
-        nn.LSTM, 'forward',
-        lambda self, x, *state: cells.append(x.shape[0] * x.shape[1]) or original(self, x, *state),
-    )  # fmt: skip
+
+    def counting(self, x, *state):
+        cells.append(x.shape[0] * x.shape[1])
+        return original(self, x, *state)
+
+    monkeypatch.setattr(nn.LSTM, 'forward', counting)
     encoder = RecurrentEncoder(8, 8, batch_first=True)
     padding = torch.tensor([[step < 50 - n for step in range(50)] for n in [40, 12, 9, 5] * 4])
     encoder(torch.zeros(16, 50, 8), padding)
     assert sum(cells) == 5 * 38 + 16 * 12  # of 800: four long ones and one more, then everyone
 
 
-def test_steps_once_are_those_that_differ():
+def test_unique_steps_are_those_that_are_not_padding_and_one_that_is():
     padding = torch.tensor([[True, True, False], [True, False, False]])
-    once, x = UniqueSteps(padding), torch.randn(2, 3, 4) * ~padding.unsqueeze(-1)
-    assert once.gather(x).shape == (4, 4)
-    assert torch.equal(once.scatter(once.gather(x)), x)
+    unique, x = UniqueSteps(padding), torch.randn(2, 3, 4) * ~padding.unsqueeze(-1)
+    assert unique.gather(x).shape == (4, 4)
+    assert torch.equal(unique.scatter(unique.gather(x)), x)
     full = UniqueSteps(torch.zeros(2, 3, dtype=torch.bool))
     assert full.gather(x).shape == (6, 4)
     assert torch.equal(full.scatter(full.gather(x)), x)
@@ -213,7 +216,7 @@ def test_masked_mean():
     assert masked_mean(sequence, torch.tensor([[True, False, False]])).item() == 4.0
 
 
-def test_constant_model_says_one_number():
+def test_the_constant_model_gives_one_number():
     model = ConstantModel(0.3)
     output = model(torch.randn(5, 50, 35), torch.randn(5, 50, 300), torch.randn(5, 50, 74))
     assert output.shape == (5, 1)

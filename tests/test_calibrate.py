@@ -1,4 +1,4 @@
-"""What `make calibrate` concludes: the table in README is as good as these."""
+"""What `make calibrate` concludes; its table is in `docs/stand-ins.md`."""
 
 import numpy as np
 import pytest
@@ -36,8 +36,7 @@ def test_the_report_names_what_does_not_hold():
     assert [line.split(' | ')[0] for line in lines if line.endswith('| NO |')] == ['| MAE']
 
 
-def test_the_oracle_needs_the_story():
-    """Telling irony and the words' values apart from the rest is what makes it good."""
+def test_the_oracle_is_good_because_it_knows_which_utterances_are_ironic():
     settings = Settings(videos=(4, 4, 31), utterances=(4, 4, 2000), irony=0.3)
     fields, story = World(settings).split('test')
     labels = fields['labels'].ravel()

@@ -1,4 +1,4 @@
-"""Reading a pickle: nothing is executed, nothing wrong goes unsaid, the file is opened once."""
+"""Loading a file: what the arrays are, and the one line for each thing that is wrong with it."""
 
 import bz2
 import errno
@@ -6,18 +6,30 @@ import gzip
 import lzma
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from msa_lab.data import DataError, load_split
+from msa_lab.data import (
+    MODALITIES,
+    SPLITS,
+    DataError,
+    DataWarning,
+    load_split,
+    mosi_file,
+    padding_mask,
+)
 from msa_lab.data.inspection import describe, inspect
 from msa_lab.data.pickle_reader import read_pickle
-from msa_lab.data.split import true_lengths
 from msa_lab.data.synthetic import make_standin
 from tests.packings import TINY
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -31,7 +43,7 @@ def save(content, path, **kwargs):
     return path
 
 
-def complaint(path, split='train'):
+def error_message(path, split='train'):
     """The one line that the user sees."""
     with pytest.raises(DataError) as caught:
         load_split(path, split)
@@ -73,8 +85,8 @@ def test_a_float64_beyond_float32_is_a_bad_point(tmp_path, content):
 def test_the_file_is_opened_once_for_all_splits(tmp_path, content, monkeypatch):
     path = save(content, tmp_path / 'a.pkl')
     opened = []
-    monkeypatch.setattr(data, 'read_pickle', lambda p: opened.append(p) or read_pickle(p))
-    splits = [load_split(path, name) for name in (*data.SPLITS, 'train')]
+    monkeypatch.setattr(mosi_file, 'read_pickle', lambda p: opened.append(p) or read_pickle(p))
+    splits = [load_split(path, name) for name in (*SPLITS, 'train')]
     assert len(opened) == 1
     assert splits[0].text is splits[3].text
 
@@ -94,12 +106,28 @@ def test_shared_arrays_cannot_be_changed_by_accident(small_file):
             getattr(load_split(small_file, 'train'), name)[0] = 1
 
 
-def test_true_lengths():
-    vision, text, audio = np.zeros((4, 50, 2)), np.zeros((4, 50, 3)), np.zeros((4, 50, 1))
+@pytest.mark.parametrize('convert', [np.asarray, torch.from_numpy])
+def test_padding_mask_of_arrays_and_of_tensors(convert):
+    features = [np.zeros((5, 50, width)) for width in (2, 3, 1)]
+    vision, text, audio = features
     text[0, 45] = 1  # zeros after the first word are not padding
     vision[1, 40, 1] = audio[1, 44, 0] = -1  # any modality counts
     text[2, 0] = 1  # no padding at all
-    assert true_lengths(vision, text, audio).tolist() == [5, 10, 50, 1]  # the last: all padding
+    audio[4, 47] = np.nan  # a bad point is not padding
+    padding = padding_mask(*map(convert, features))
+    assert type(padding) is type(convert(vision))
+    assert padding.shape == (5, 50)
+    assert str(padding.dtype).endswith('bool')
+    true_steps = [5, 10, 50, 1, 3]  # the fourth utterance is all padding and keeps its last step
+    assert (~padding).sum(1).tolist() == true_steps
+    for row, length in zip(padding.tolist(), true_steps, strict=True):
+        assert row == [True] * (50 - length) + [False] * length
+
+
+def test_the_data_folder_needs_no_torch():
+    """A program that only reads files does not wait for the import of torch."""
+    code = 'import sys, msa_lab.data, msa_lab.data.inspection; assert "torch" not in sys.modules'
+    subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
 def test_unknown_split_and_missing_file(small_file, tmp_path):
@@ -123,9 +151,7 @@ NO_PICKLE = {
         'download button of the page, and check that the size is some 100 MB',
     ),
     'zip': (b'PK\x03\x04abc', 'is a zip archive: unpack it and give the .pkl file inside'),
-    'gz': (
-        gzip.compress(b'abc'), 'is compressed (gzip): unpack it and give the .pkl file inside'
-    ),
+    'gz': (gzip.compress(b'abc'), 'is compressed (gzip): unpack it and give the .pkl file inside'),
     'xz': (lzma.compress(b'abc'), 'is compressed (xz): unpack it and give the .pkl file inside'),
     'bz2': (bz2.compress(b'abc'), 'is compressed (bzip2): unpack it and give the .pkl file inside'),
     'numpy': (b'\x93NUMPY\x01', 'is a single numpy array: the lab reads a pickle of all splits'),
@@ -133,10 +159,11 @@ NO_PICKLE = {
     'a word': (b'garbage', "it is no pickle: it begins with b'garbage'"),
     'zeros': (bytes(64), f'it is no pickle: it begins with {bytes(12)!r}'),
     'its first two bytes': (
-        b'\x80\x04', 'it is cut off: it ends after 2 bytes in the middle of its content. '
+        b'\x80\x04',
+        'it is cut off: it ends after 2 bytes in the middle of its content. '
         'Download or copy it again',
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('case', NO_PICKLE)
@@ -144,7 +171,7 @@ def test_what_is_no_pickle(tmp_path, case):
     raw, line = NO_PICKLE[case]
     path = tmp_path / 'a.pkl'
     path.write_bytes(raw)
-    assert complaint(path) == f'a.pkl: {line}'
+    assert error_message(path) == f'a.pkl: {line}'
 
 
 @pytest.mark.parametrize('share', [0.001, 0.3, 0.9, 0.99999])
@@ -152,7 +179,7 @@ def test_a_cut_file_says_where_it_ends(tmp_path, content, share):
     path = save(content, tmp_path / 'a.pkl')
     size = int(share * path.stat().st_size)
     path.write_bytes(path.read_bytes()[:size])
-    assert complaint(path) == (
+    assert error_message(path) == (
         f'a.pkl: it is cut off: it ends after {size:,} bytes in the middle of its content. '
         f'Download or copy it again'
     )
@@ -163,7 +190,7 @@ def test_a_damaged_file_says_where(tmp_path, content):
     raw = path.read_bytes()
     place = raw.index(b'raw_text') - 2
     path.write_bytes(raw[:place] + b'\xff' + raw[place + 1 :])
-    message = complaint(path)
+    message = error_message(path)
     assert message.startswith(f'a.pkl: it is damaged near byte {place:,} (')
     assert message.endswith('Download or copy it again')
 
@@ -177,7 +204,7 @@ def test_a_folder_and_a_file_that_may_not_be_read(tmp_path, monkeypatch):
 
     (tmp_path / 'a.pkl').touch()
     monkeypatch.setattr(Path, 'open', refuse)
-    assert complaint(tmp_path / 'a.pkl') == 'a.pkl: cannot be read (Permission denied)'
+    assert error_message(tmp_path / 'a.pkl') == 'a.pkl: cannot be read (Permission denied)'
 
 
 def _drop(split, field=None):
@@ -220,7 +247,8 @@ BROKEN = {
         "split 'test': no field 'labels'; found vision, audio, text, id, raw_text",
     ),
     'split is a list': (
-        lambda c: c.update(train=[1]), "split 'train': expected a dict of arrays, found a list"
+        lambda c: c.update(train=[1]),
+        "split 'train': expected a dict of arrays, found a list",
     ),
     'fewer audio rows': (
         _set('train', 'audio', lambda a: a[:5]),
@@ -248,7 +276,7 @@ BROKEN = {
         'found 30',
     ),
     'wrong steps everywhere': (
-        lambda c: c['test'].update({m: c['test'][m][:, :20] for m in data.MODALITIES}),
+        lambda c: c['test'].update({m: c['test'][m][:, :20] for m in MODALITIES}),
         "split 'test', field 'vision': expected shape (5, 50, 35), found (5, 20, 35)",
     ),
     'objects': (
@@ -279,24 +307,24 @@ BROKEN = {
         _set('train', 'id', lambda a: [{} for i in a]),
         "split 'train', field 'id': expected strings, found a dict",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('case', BROKEN)
 def test_each_broken_file_says_what_is_wrong_and_where(tmp_path, content, case):
     change, line = BROKEN[case]
     change(content)
-    message = complaint(save(content, tmp_path / 'broken.pkl'))
+    message = error_message(save(content, tmp_path / 'broken.pkl'))
     assert message in (f'broken.pkl: {line}', f'broken.pkl, {line}')
 
 
-DOUBTFUL = {
+WARNED = {
     'one utterance': (
         _cut_all('valid', 1),
         "split 'valid' has one utterance: no correlation, no mean can be judged",
     ),
     'nothing but padding': (
-        lambda c: [c['test'][m].__setitem__([1, 3], 0) for m in data.MODALITIES],
+        lambda c: [c['test'][m].__setitem__([1, 3], 0) for m in MODALITIES],
         "split 'test': 2 utterances of nothing but padding, standin004[1], standin005[1]: no "
         'model can tell them apart',
     ),
@@ -308,22 +336,22 @@ DOUBTFUL = {
 }
 
 
-@pytest.mark.parametrize('case', DOUBTFUL)
-def test_what_makes_results_doubtful_is_warned_of_once(tmp_path, content, case):
+@pytest.mark.parametrize('case', WARNED)
+def test_what_makes_results_misleading_is_warned_of_once(tmp_path, content, case):
     """The file is read all the same."""
-    change, line = DOUBTFUL[case]
+    change, line = WARNED[case]
     change(content)
     path = save(content, tmp_path / 'a.pkl')
-    with pytest.warns(data.DataWarning) as caught:
-        [load_split(path, split) for split in data.SPLITS]
+    with pytest.warns(DataWarning) as caught:
+        [load_split(path, split) for split in SPLITS]
     assert [str(warning.message) for warning in caught] == [f'a.pkl: {line}']
     assert Path(caught[0].filename).name == 'test_data.py'  # where it was asked for
     assert f'warning: {line}' in inspect(path)[0]
 
 
 def test_an_utterance_of_nothing_but_padding_keeps_its_last_step(tmp_path, content):
-    DOUBTFUL['nothing but padding'][0](content)
-    with pytest.warns(data.DataWarning):
+    WARNED['nothing but padding'][0](content)
+    with pytest.warns(DataWarning):
         split = load_split(save(content, tmp_path / 'a.pkl'), 'test')
     assert split.lengths[[1, 3]].tolist() == [1, 1]
 
@@ -336,7 +364,7 @@ def test_a_good_file_is_read_without_a_warning(tmp_path, content):
 
 def test_a_file_that_is_no_dict(tmp_path):
     path = save([1, 2], tmp_path / 'a.pkl')
-    assert complaint(path) == 'a.pkl: expected a dict of splits, found a list'
+    assert error_message(path) == 'a.pkl: expected a dict of splits, found a list'
 
 
 def test_a_file_that_is_not_the_standin_is_not_called_so(tmp_path, content):

@@ -63,11 +63,3 @@ def test_only_training_is_shuffled(small_file):
 def test_the_last_batch_may_hold_one_utterance(small_file):
     sizes = [len(batch[3]) for batch in make_loader(small_file, 'train')]
     assert sizes == [16] * 6 + [1]
-
-
-def test_limit_keeps_the_first_utterances(small_file):
-    labels = torch.cat([batch[3] for batch in make_loader(small_file, 'valid', limit=10)])
-    assert torch.equal(
-        labels, torch.from_numpy(MOSIDataset(small_file, 'valid').labels[:10].copy())
-    )
-    assert len(make_loader(small_file, 'valid', limit=1000).dataset) == 33

@@ -32,9 +32,9 @@ def test_every_hostile_value_of_every_field_ends_in_the_same_way():
     """What the random mutants may miss: each snippet where it is looked at."""
     files = mutants.hostile_fields()
     verdicts = list(fuzz.judge_all(files.items()))
-    assert [(name, said) for name, verdict, said in verdicts if verdict == 'bad'] == []
+    assert [(name, message) for name, verdict, message in verdicts if verdict == 'bad'] == []
     assert len(verdicts) == len(files) >= 200
-    refused = [name for name, _, said in verdicts if 'nothing was executed' in said]
+    refused = [name for name, _, message in verdicts if 'nothing was executed' in message]
     assert len(refused) >= 5 * len(mutants.PAYLOADS)
 
 
@@ -81,10 +81,10 @@ def careless(path):
 def test_every_payload_is_alive_and_the_harness_sees_it_run():
     """pickle.load executes each of them, the lab's reader none."""
     payloads = [(name, raw + b'.') for name, raw in mutants.PAYLOADS.items()]
-    for name, verdict, said in fuzz.judge_all(payloads, 'tests.test_fuzz:careless'):
-        assert (verdict, said[:8]) == ('bad', 'executed'), name
-    for name, verdict, said in fuzz.judge_all(payloads):
-        assert (verdict, 'nothing was executed' in said) == ('error', True), name
+    for name, verdict, message in fuzz.judge_all(payloads, 'tests.test_fuzz:careless'):
+        assert (verdict, message[:8]) == ('bad', 'executed'), name
+    for name, verdict, message in fuzz.judge_all(payloads):
+        assert (verdict, 'nothing was executed' in message) == ('error', True), name
 
 
 def hanging(path):
@@ -180,6 +180,6 @@ def test_the_harness_notices(reader, expected):
         pytest.skip('signals and memory are watched on Linux')
     limit = 0.5 if 'hanging' in reader.__name__ else 10
     files = [('a valid file', mutants.bases()['protocol 4'])]
-    ((_, verdict, said),) = fuzz.judge_all(files, f'tests.test_fuzz:{reader.__name__}', limit)
+    ((_, verdict, message),) = fuzz.judge_all(files, f'tests.test_fuzz:{reader.__name__}', limit)
     assert verdict == 'bad'
-    assert expected in said
+    assert expected in message

@@ -1,4 +1,4 @@
-"""The better model of question 3: its parts, its promises about size, and the corruptions."""
+"""The improved model of question 3: its parts, its promises about size, and the corruptions."""
 
 import math
 from functools import partial
@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from msa_lab.models import count_parameters
+from msa_lab.study import set_seed
 from msa_utils import (
     AttentionPooling,
     GatedShift,
@@ -16,17 +18,17 @@ from msa_utils import (
     UtteranceSummary,
     WordDropout,
     corrupted,
-    count_parameters,
     evaluate_test_split,
     fit,
-    hide_step,
+    hide_words,
+    make_loader,
     padding_mask,
-    set_seed,
     sweep,
     with_lost_frames,
     with_noise,
     without,
 )
+from tests.helpers import assert_more_padding_changes_nothing, assert_utterances_do_not_mix
 
 
 @pytest.fixture
@@ -57,12 +59,8 @@ def test_at_most_three_times_the_baseline():
 def test_the_others_in_a_batch_and_the_padding_change_nothing(model, batch, device, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)  # else it rounds to 10 bits
     batch = [x.to(device) for x in batch]
-    with torch.no_grad():
-        together = model(*batch)
-        alone = torch.cat([model(*(x[i : i + 1] for x in batch)) for i in range(16)])
-        longer = model(*(nn.functional.pad(x, (0, 0, 7, 0)) for x in batch))
-    torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
-    torch.testing.assert_close(longer, together, atol=1e-5, rtol=0)
+    assert_utterances_do_not_mix(model, batch)
+    assert_more_padding_changes_nothing(model, batch)
 
 
 def test_every_parameter_learns(model, batch, device):
@@ -82,8 +80,8 @@ def test_the_attention_is_a_distribution_over_the_words(model, batch, device):
 def test_one_utterance_and_one_frame_can_be_trained_on(model, batch):
     model.cpu().train()
     features = [torch.zeros(1, 50, width) for width in (35, 300, 74)]
-    for x, given in zip(features, batch, strict=True):
-        x[:, -1] = given[:1, -1]
+    for x, source in zip(features, batch, strict=True):
+        x[:, -1] = source[:1, -1]
     loss = model(*features).square().sum()
     loss.backward()
     assert math.isfinite(loss.item())
@@ -102,12 +100,8 @@ def test_nothing_at_all_still_has_a_score(model, mode, device):
 def test_trained_by_the_loops_of_the_lab(small_file, workdir):
     set_seed(0)
     model = ImprovedSentimentModel()
-    history = fit(
-        model, nn.MSELoss(), small_file, epochs=3, checkpoint='w.pth', limit=97, quiet=True
-    )
+    history = fit(model, small_file, nn.MSELoss(), epochs=3, checkpoint='w.pth', quiet=True)
     assert history[-1]['train_loss'] < history[0]['train_loss']
-    device = next(model.parameters()).device
-    evaluate_test_split(model, 'w.pth', small_file, nn.MSELoss(), device, quiet=True)
 
 
 # Parts
@@ -236,38 +230,39 @@ def test_corruption_reaches_the_one_reader_of_the_test_split(small_file, workdir
     set_seed(0)
     model = ImprovedSentimentModel()
     torch.save(model.state_dict(), 'w.pth')
-    device = torch.device('cpu')
 
-    def scores():
-        return evaluate_test_split(model, 'w.pth', small_file, nn.MSELoss(), device, quiet=True)[2]
+    def metrics():
+        return evaluate_test_split(model, small_file, nn.MSELoss(), 'w.pth', quiet=True)
 
-    clean = scores()
+    clean = metrics()
     with corrupted(model, with_lost_frames(1.0)):
-        lost = scores()
+        lost = metrics()
     with corrupted(model, without('vision')), corrupted(model, without('audio')):
-        torch.testing.assert_close(scores(), lost)
-    assert not torch.allclose(clean, lost)
+        assert metrics() == lost
+    assert metrics() == clean != lost
 
 
-def test_one_step_of_each_utterance_is_hidden_in_turn(batch):
-    steps = [49, 48, *[49] * 14, 47]
-    corrupt = hide_step(steps)
-    vision, text, audio = corrupt(*batch)
-    assert torch.equal(vision, batch[0])
-    assert torch.equal(audio, batch[2])
-    for i, (before, after) in enumerate(zip(batch[1], text, strict=True)):
-        changed = (before != after).any(-1).nonzero().flatten().tolist()
-        assert changed == [steps[i]]
-        assert not after[steps[i]].any()
-    _, text, _ = corrupt(*(x[:1] for x in batch))  # the next batch goes on where it was
-    assert not text[0, 47].any()
+def test_one_word_of_each_utterance_is_hidden(small_file):
+    loader = make_loader(small_file, 'valid')  # 33 utterances in file order: 16, 16 and 1
+    steps = [49, 48, *[49] * 30, 47]
+    hidden, first = hide_words(loader, steps), 0
+    assert len(hidden) == len(loader) == 3
+    for before, after in zip(loader, hidden, strict=True):
+        for i in (0, 2, 3):  # vision, audio and the labels stay
+            assert torch.equal(after[i], before[i])
+        for original, changed in zip(before[1], after[1], strict=True):
+            step = steps[first]
+            assert not changed[step].any()
+            assert torch.equal(changed[:step], original[:step])
+            assert torch.equal(changed[step + 1 :], original[step + 1 :])
+            first += 1
 
 
 def test_a_sweep_shows_all_models_the_same_accidents(batch):
-    seen = []
+    scored = []
 
     def score(model, checkpoint):
-        seen.append((checkpoint, model(*batch)))
+        scored.append((checkpoint, model(*batch)))
         return {'Corr': 0.5, 'MAE': 1.0}
 
     set_seed(0)
@@ -276,8 +271,11 @@ def test_a_sweep_shows_all_models_the_same_accidents(batch):
     levels = {share: partial(with_lost_frames, share) for share in (0.0, 0.5)}
     table = sweep(models, levels, score)
     assert table[['model', 'seed', 'level']].values.tolist() == [
-        ['a', 42, 0.0], ['a', 42, 0.5], ['b', 43, 0.0], ['b', 43, 0.5],
-    ]  # fmt: skip
-    assert [checkpoint for checkpoint, _ in seen] == ['a.pth', 'a.pth', 'b.pth', 'b.pth']
-    assert torch.equal(seen[1][1], seen[3][1])
-    assert not torch.equal(seen[0][1], seen[1][1])
+        ['a', 42, 0.0],
+        ['a', 42, 0.5],
+        ['b', 43, 0.0],
+        ['b', 43, 0.5],
+    ]
+    assert [checkpoint for checkpoint, _ in scored] == ['a.pth', 'a.pth', 'b.pth', 'b.pth']
+    assert torch.equal(scored[1][1], scored[3][1])
+    assert not torch.equal(scored[0][1], scored[1][1])

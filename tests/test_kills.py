@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from msa_lab.data import load_split
-from msa_lab.data.synthetic import STANDIN_PATH, ensure_data, write_standin
-from msa_lab.files.atomic import STALE_SECONDS, atomic_write
-from msa_lab.files.checkpoints import read_weights
-from msa_utils import save_checkpoint
+from msa_lab.data import ensure_data, load_split, write_standin
+from msa_lab.data.synthetic import STANDIN_PATH
+from msa_lab.files import atomic_write
+from msa_lab.files.atomic import STALE_SECONDS
+from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
 from tests.packings import TINY
 
 ROOT = Path(__file__).parent.parent
@@ -27,11 +27,9 @@ KILLS = {'Checkpoints': 16, 'StandIn': 10, 'Logs': 8, 'Study': 8, 'TwoStudies': 
 @pytest.mark.parametrize('victim', KILLS)
 def test_what_a_kill_leaves_is_whole(workdir, victim):
     """45 kills in all; most of them, whatever the machine is doing, hit the middle of the work."""
-    run = subprocess.run(
-        [sys.executable, '-m', 'tests.kills', victim, str(KILLS[victim]), '0'],
-        cwd=workdir, env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-        capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
+    command = [sys.executable, '-m', 'tests.kills', victim, str(KILLS[victim]), '0']
+    env = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    run = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout.splitlines()[-1])['kills'] >= 0.7 * KILLS[victim]
 
@@ -59,7 +57,8 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(workdir, request):
     request.getfixturevalue('small_disk')
     with pytest.raises(OSError, match=r'best_model\.pth was not written, the older file stays: '):
         save_checkpoint(model, 'best_model.pth')
-    assert torch.equal(read_weights('best_model.pth')['weight'], before)
+    load_checkpoint(model, 'best_model.pth')
+    assert torch.equal(model.weight, before)
     assert os.listdir() == ['best_model.pth']
 
 
@@ -69,7 +68,7 @@ def test_a_standin_that_does_not_fit_is_not_there(workdir, small_disk):
     assert not os.listdir('data')
 
 
-def test_a_damaged_standin_is_said_and_made_anew(workdir, capsys, monkeypatch):
+def test_a_damaged_standin_is_reported_and_made_anew(workdir, capsys, monkeypatch):
     monkeypatch.setattr(
         'msa_lab.data.synthetic.write_standin', lambda path: write_standin(path, **TINY)
     )
@@ -77,8 +76,9 @@ def test_a_damaged_standin_is_said_and_made_anew(workdir, capsys, monkeypatch):
     assert capsys.readouterr().out == ''
     STANDIN_PATH.write_bytes(whole[:-1000])
     ensure_data()
-    assert 'mosi_standin.pkl: it is cut off' in (said := capsys.readouterr().out)
-    assert 'generated anew' in said
+    message = capsys.readouterr().out
+    assert 'mosi_standin.pkl: it is cut off' in message
+    assert 'generated anew' in message
     assert STANDIN_PATH.read_bytes() == whole
     assert len(load_split(STANDIN_PATH)) == 6
 
@@ -89,10 +89,10 @@ def test_a_damaged_checkpoint_is_named_in_one_line(workdir, raw):
     whole = Path('a.pth').read_bytes()
     Path('a.pth').write_bytes(whole[: len(whole) // 2] if raw is None else raw)
     with pytest.raises(ValueError, match=r'a\.pth is damaged or no checkpoint: train') as caught:
-        read_weights('a.pth')
+        load_checkpoint(nn.Linear(4, 1), 'a.pth')
     assert '\n' not in str(caught.value)
     with pytest.raises(FileNotFoundError, match=r'no checkpoint b\.pth: train the model first'):
-        read_weights('b.pth')
+        load_checkpoint(nn.Linear(4, 1), 'b.pth')
 
 
 def test_what_killed_writers_left_beside_a_file_goes_after_an_hour(workdir):
@@ -107,13 +107,13 @@ def test_what_killed_writers_left_beside_a_file_goes_after_an_hour(workdir):
 
 
 def test_an_exception_while_writing_leaves_the_old_file(workdir):
-    def interrupted():
+    def write_half():
         with atomic_write('a') as file:
             file.write(b'half')
             raise KeyboardInterrupt
 
     Path('a').write_bytes(b'old')
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        write_half()
     assert Path('a').read_bytes() == b'old'
     assert os.listdir() == ['a']

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msa_utils import METRICS, eval_mosi_regression, multiclass_acc
+from msa_lab.data import METRICS
+from msa_utils import eval_mosi_regression, multiclass_acc
 
 SCORES = st.floats(-4, 4, width=32)
 PAIRS = st.lists(st.tuples(SCORES, st.integers(-15, 15).map(lambda n: n / 5)), min_size=1)

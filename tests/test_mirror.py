@@ -1,74 +1,99 @@
-"""The notebook and its mirror, `msa_utils`, say the same: what stands in both is the same code.
+"""`msa_utils.py` and the points are what `make mirror` writes from the notebook."""
 
-Compared by syntax tree, so comments and layout may differ and docstrings may not.
-"""
-
-import ast
+import copy
+import difflib
+import importlib.util
 import re
-from itertools import zip_longest
 
 import pytest
 
 import msa_utils
+from grading.mirror import MODULE, mirror, write_points
+from grading.tasks import ROOT, tasks_of
 
 
-def definitions(source):
-    """Top-level classes and functions, {name: code without comments}, in their order."""
-    body = ast.parse(source).body
-    nodes = [n for n in body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
-    assert len({n.name for n in nodes}) == len(nodes), 'a name is defined twice'
-    return {n.name: ast.unparse(n) for n in nodes}
+def changed(notebook, cell_id, old, new):
+    """A copy of the notebook with one piece of one cell replaced."""
+    notebook = copy.deepcopy(notebook)
+    (cell,) = [cell for cell in notebook.cells if cell.id == cell_id]
+    assert cell.source.count(old) == 1
+    cell.source = cell.source.replace(old, new)
+    return notebook
 
 
-def differences(notebook, module):
-    """One line for each way in which the notebook's definitions are not the mirror's."""
-    problems = []
-    for name, code in notebook.items():
-        if name not in module:
-            problems.append(f'{name}: stands in EXP_MSA.ipynb and is missing from the mirror')
-            continue
-        lines = zip_longest(code.splitlines(), module[name].splitlines(), fillvalue='(nothing)')
-        for number, (here, there) in enumerate(lines, 1):
-            if here != there:
-                problems.append(
-                    f'{name}, line {number}: EXP_MSA.ipynb has {here!r}, the mirror {there!r}'
-                )
-                break
-    return problems
+def differences(written, notebook):
+    """The lines in which a module differs from what the notebook gives, as a diff."""
+    return list(
+        difflib.unified_diff(
+            written.splitlines(), mirror(notebook).splitlines(), MODULE, 'EXP_MSA.ipynb', n=3
+        )
+    )
 
 
-def test_the_notebook_and_the_module_are_the_same(sources):
-    notebook = definitions(sources['notebook'])
-    assert not (problems := differences(notebook, definitions(sources['mirror']))), problems
-    assert 'MultimodalSentimentAnalysisModel' in notebook
-
-
-def test_every_definition_can_be_imported_from_msa_utils(sources):
-    missing = [name for name in definitions(sources['notebook']) if not hasattr(msa_utils, name)]
-    assert not missing
-
-
-def test_the_names_of_the_metrics_are_the_same(sources):
-    (line,) = re.findall(r'^METRICS = .*$', sources['notebook'], re.MULTILINE)
-    assert line in sources['mirror'].splitlines()
-
-
-def test_the_mirror_keeps_the_order_of_the_notebook(sources):
-    notebook, module = (list(definitions(sources[f])) for f in ('notebook', 'mirror'))
-    assert notebook == module
+def test_the_module_is_what_the_notebook_gives(complete):
+    """Byte for byte."""
+    written = (ROOT / MODULE).read_bytes()
+    lines = differences(written.decode(), complete)
+    assert written == mirror(complete).encode(), '\n'.join(['run make mirror', *lines])
 
 
 @pytest.mark.parametrize(
-    ('notebook', 'module', 'problem'),
+    ('cell', 'old', 'new', 'named'),
     [
-        ('def f():\n    return 1  # one', 'def f():\n    return 1', None),
-        ('def f():\n    return 1', 'def f():\n    return 2', "f, line 2: EXP_MSA.ipynb has '    "),
-        ('def f():\n    "a"', 'def f():\n    "b"', 'f, line 2'),
-        ('class A:\n    x = 1', '', 'A: stands in EXP_MSA.ipynb and is missing'),
-        ('def f():\n    pass', 'def f():\n    pass\n    return 1', '(nothing)'),
-        ('', 'def helper():\n    pass', None),
+        ('mosi-dataset', 'len(self.labels)', 'len(self.vision)', 'def __len__'),
+        ('multiclass-acc', 'np.round(y_true)', 'np.trunc(y_true)', 'def multiclass_acc'),
+        ('attention-pooling', '# (B, T, 1) -> (B, T)', '# squeezed', 'class AttentionPooling'),
+        ('silence', 'dropout option adds', 'dropout adds', 'dropout adds'),
     ],
 )
-def test_the_comparison_itself(notebook, module, problem):
-    problems = differences(definitions(notebook), definitions(module))
-    assert [problem in p for p in problems] == ([] if problem is None else [True])
+def test_a_changed_definition_is_named(complete, cell, old, new, named):
+    """The failure of the test above shows where: a change of a comment counts too."""
+    lines = differences(mirror(complete), changed(complete, cell, old, new))
+    assert any(line.startswith('+') and new in line for line in lines)
+    context = mirror(changed(complete, cell, old, new)).split(new)[0]
+    assert named in context or named == new
+
+
+def test_a_cell_that_defines_and_does_something_else_is_refused(complete):
+    notebook = changed(
+        complete, 'multiclass-acc', 'def multiclass_acc', 'x = 1\ndef multiclass_acc'
+    )
+    with pytest.raises(ValueError, match='cell multiclass-acc'):
+        mirror(notebook)
+
+
+def test_the_module_shows_its_definitions_and_hides_its_imports():
+    names = set(dir(msa_utils))
+    assert not names & {'math', 'pd', 'np', 'nn', 'plt', 'os', 'sys', 'torch', 'warnings', 'tqdm'}
+    assert {'MOSIDataset', 'ImprovedSentimentModel', 'main', 'eval_mosi_regression'} <= names
+    assert '*' not in re.findall(r'import (.+)', (ROOT / MODULE).read_text(encoding='utf-8'))
+
+
+def test_the_module_does_nothing_when_it_is_imported(workdir, capfd):
+    spec = importlib.util.spec_from_file_location('again', ROOT / MODULE)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    assert capfd.readouterr() == ('', '')
+    assert list(workdir.iterdir()) == []
+
+
+def test_the_points_are_those_of_the_cells(complete):
+    notebook = copy.deepcopy(complete)
+    write_points(notebook)
+    for now, then in zip(notebook.cells, complete.cells, strict=True):
+        assert now.source == then.source, f'cell {now.id}: run make mirror'
+
+
+def test_other_points_are_written_everywhere(complete):
+    notebook = copy.deepcopy(complete)
+    graded = [c for c in notebook.cells if c.metadata.get('nbgrader', {}).get('grade')]
+    graded[0].metadata.nbgrader.points += 4
+    graded[-1].metadata.nbgrader.points += 1
+    write_points(notebook)
+    first, last = (list(tasks_of(notebook).values())[i] for i in (0, -1))
+    (overview,) = [cell.source for cell in notebook.cells if cell.id == 'tasks']
+    for task, cell in ((first, graded[0]), (last, graded[-1])):
+        assert f'| {task.name} | {task.title} | {task.points} |' in overview
+        assert f'（{task.points} 分）' in cell.source
+    total = sum(task.points for task in tasks_of(notebook).values())
+    assert f'一共 {total} 分' in overview
+    assert total == sum(task.points for task in tasks_of(complete).values()) + 5

@@ -211,8 +211,8 @@ def test_papermill_sets_the_profile_and_a_file_of_another_packing(tmp_path):
     notebook = nbformat.read(folder / 'out.ipynb', as_version=4)
     assert_clean(notebook)
     text = printed(notebook)
-    assert 'data: aligned_50.pkl   profile: smoke' in text
-    assert 'train 97 (97, 50, 20) (97, 50, 768) (97, 50, 5)' in text
+    assert 'data: aligned_50-first-64.pkl   profile: smoke' in text
+    assert 'train 64 (64, 50, 20) (64, 50, 768) (64, 50, 5)' in text
     assert '没有列出参考结果' in text
     assert '失败' not in text
-    assert not (folder / 'data').exists()
+    assert [p.name for p in (folder / 'data').iterdir()] == ['aligned_50-first-64.pkl']

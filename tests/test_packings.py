@@ -1,4 +1,4 @@
-"""Every public packing of MOSI is read through the same door, at its own widths."""
+"""Every public packing of MOSI is read by the same functions, at its own feature widths."""
 
 import itertools
 import pickle
@@ -9,6 +9,7 @@ import pytest
 import msa_utils
 from msa_lab.data import DataError, feature_dims, load_file, load_split
 from msa_lab.data.inspection import inspect
+from msa_lab.models import AMP, MISA, TFN
 from tests.packings import ALIGNED, TINY, UNALIGNED, dumps_python2, mmsa, mult, multibench
 
 WIDTHS = {'MultiBench': (35, 300, 74), 'MulT': (20, 300, 5), 'MMSA': (20, 768, 5)}
@@ -65,7 +66,7 @@ def test_features_and_labels_are_those_of_the_file(packing, file):
 
 def test_padding_ends_up_at_the_front(packing, file):
     data = load_split(file, 'train')
-    assert load_file(file).padding == ('back' if packing == 'MMSA' else 'front')
+    assert load_file(file).padding_side == ('back' if packing == 'MMSA' else 'front')
     for i, length in enumerate(data.lengths):
         assert not any(x[i, : 50 - length].any() for x in (data.vision, data.text, data.audio))
         assert any(x[i, -1].any() for x in (data.vision, data.text, data.audio))
@@ -79,14 +80,21 @@ def test_one_utterance_padded_at_the_other_side_does_not_turn_the_file(tmp_path)
         fields[name][0] = 0
         fields[name][0, :3] = 1
     file = save(content, tmp_path / 'a.pkl')
-    assert load_file(file).padding == 'front'
+    assert load_file(file).padding_side == 'front'
     assert load_split(file, 'train').lengths[0] == 50
 
 
-@pytest.mark.parametrize('model', [
-    msa_utils.MultimodalSentimentAnalysisModel, msa_utils.AblationModel,
-    msa_utils.ImprovedSentimentModel, zoo.TFN, zoo.MISA, zoo.AMP,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    'model',
+    [
+        msa_utils.MultimodalSentimentAnalysisModel,
+        msa_utils.AblationModel,
+        msa_utils.ImprovedSentimentModel,
+        TFN,
+        MISA,
+        AMP,
+    ],
+)
 def test_the_widths_of_the_file_are_carried_to_every_model(packing, file, model):
     features = next(iter(msa_utils.make_loader(file, 'train')))[:3]
     assert model(**feature_dims(file))(*features).shape == (6, 1)
@@ -235,11 +243,3 @@ def test_the_report_on_a_file_that_cannot_be_used(tmp_path, name):
     assert not usable
     assert 'float32 (6, 500, 20)' in report
     assert 'The lab cannot use this file: a.pkl' in report
-
-
-def test_the_command_line(small_file, tmp_path, capsys):
-    train = None
-    assert msa_utils.command_line(['inspect', str(small_file)], train) == 0
-    assert 'SYNTHETIC stand-in' in capsys.readouterr().out
-    assert msa_utils.command_line(['inspect', str(tmp_path / 'no.pkl')], train) == 1
-    assert 'no file' in capsys.readouterr().out

@@ -24,7 +24,7 @@ def read(raw):
     return read_pickle(io.BytesIO(raw))
 
 
-def complaint(raw, folder):
+def error_message(raw, folder):
     """The line that a user sees who opens a file of these bytes."""
     path = folder / 'a.pkl'
     path.write_bytes(raw)
@@ -38,10 +38,36 @@ def complaint(raw, folder):
 
 
 PLAIN = [
-    None, True, False, 0, -1, 255, 256, 65536, -(2**31), 2**40, 1.5, float('inf'), '', 'word',
-    '情感', 'a' * 300, b'', b'bytes', [], [1, [2, (3,)]], (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4),
-    {}, {'a': 1, 'b': {'c': [1, 2]}}, list(range(3000)), {str(i): i for i in range(3000)},
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    255,
+    256,
+    65536,
+    -(2**31),
+    2**40,
+    1.5,
+    float('inf'),
+    '',
+    'word',
+    '情感',
+    'a' * 300,
+    b'',
+    b'bytes',
+    [],
+    [1, [2, (3,)]],
+    (),
+    (1,),
+    (1, 2),
+    (1, 2, 3),
+    (1, 2, 3, 4),
+    {},
+    {'a': 1, 'b': {'c': [1, 2]}},
+    list(range(3000)),
+    {str(i): i for i in range(3000)},
+]
 
 
 @pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
@@ -90,12 +116,18 @@ def test_what_is_shared_is_shared():
 def test_only_what_arrays_need_is_allowed():
     """A new entry here opens a door: think of what it can be made to do."""
     assert {
-        ('numpy', 'ndarray'), ('numpy', 'dtype'), ('_codecs', 'encode'),
-        ('builtins', 'bytes'), ('__builtin__', 'bytes'),
-        ('numpy.core.multiarray', '_reconstruct'), ('numpy._core.multiarray', '_reconstruct'),
-        ('numpy.core.multiarray', 'scalar'), ('numpy._core.multiarray', 'scalar'),
-        ('numpy.core.numeric', '_frombuffer'), ('numpy._core.numeric', '_frombuffer'),
-    } == ALLOWED  # fmt: skip
+        ('numpy', 'ndarray'),
+        ('numpy', 'dtype'),
+        ('_codecs', 'encode'),
+        ('builtins', 'bytes'),
+        ('__builtin__', 'bytes'),
+        ('numpy.core.multiarray', '_reconstruct'),
+        ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy.core.multiarray', 'scalar'),
+        ('numpy._core.multiarray', 'scalar'),
+        ('numpy.core.numeric', '_frombuffer'),
+        ('numpy._core.numeric', '_frombuffer'),
+    } == ALLOWED
 
 
 class Call:
@@ -158,7 +190,7 @@ def test_hostile_values_are_refused_by_name(tmp_path, monkeypatch, case, protoco
     value, line = HOSTILE[case]
     content = make_standin(**TINY)
     content['train']['id'] = value
-    message = complaint(pickle.dumps(content, protocol), tmp_path)
+    message = error_message(pickle.dumps(content, protocol), tmp_path)
     if case in ('an object of a class', 'a set'):  # spelled differently in old protocols
         assert message.startswith('refused: ')
     elif protocol >= 4 or case not in ('a command', 'code to evaluate'):
@@ -207,7 +239,7 @@ FORGED = {
 @pytest.mark.parametrize('case', FORGED)
 def test_forged_files_end_in_a_clear_error(tmp_path, case):
     raw, line = FORGED[case]
-    assert complaint(raw, tmp_path).startswith(line)
+    assert error_message(raw, tmp_path).startswith(line)
 
 
 def shared_tuple(opcode, depth=40):
@@ -229,13 +261,16 @@ def greedy_files():
     twice = {'vision': once, 'text': once, 'audio': once, 'labels': np.zeros(1), 'id': ['a']}
     cells = np.zeros(3, 'U99999')
     many = dict(
-        vision=np.zeros((n, 50, 1), 'i1'), text=np.zeros((n, 50, 1), 'i1'),
-        audio=np.zeros((n, 50, 1), 'i1'), labels=np.zeros(n, 'f4'),
-    )  # fmt: skip
+        vision=np.zeros((n, 50, 1), 'i1'),
+        text=np.zeros((n, 50, 1), 'i1'),
+        audio=np.zeros((n, 50, 1), 'i1'),
+        labels=np.zeros(n, 'f4'),
+    )
     few = {name: array[:2] for name, array in many.items()} | {'id': ['a', 'b']}
     return {
         'a name of 2 ** 40 parts': (
-            b'\x80\x04(Vx\n' + shared_tuple(b'Vx\n\x93.'), 'it is damaged near byte'
+            b'\x80\x04(Vx\n' + shared_tuple(b'Vx\n\x93.'),
+            'it is damaged near byte',
         ),
         'the same arrays again and again': (
             pickle.dumps(dict.fromkeys(('train', 'valid', 'test'), twice), 4),
@@ -258,9 +293,10 @@ def greedy_files():
             "split 'train', field 'vision': expected shape (20000000, 50, 35)",
         ),
         'keys of a thousand digits': (
-            b'\x80\x02I' + b'9' * 990 + b'\nq\0' + b'}h\0Ns' * 1000 + b'.', 'it is damaged',
+            b'\x80\x02I' + b'9' * 990 + b'\nq\0' + b'}h\0Ns' * 1000 + b'.',
+            'it is damaged',
         ),
-    }  # fmt: skip
+    }
 
 
 def test_time_and_memory_stay_bounded(tmp_path):
@@ -284,16 +320,19 @@ def test_time_and_memory_stay_bounded(tmp_path):
     )
     assert resource
     run = subprocess.run(
-        [sys.executable, '-c', code, *map(str, paths)], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, '-c', code, *map(str, paths)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         timeout=100,
-    )  # fmt: skip
+    )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < 400  # MB
 
 
 def test_files_that_ask_for_much_end_in_a_clear_error(tmp_path):
     for what, (raw, line) in greedy_files().items():
-        message = complaint(raw, tmp_path)
+        message = error_message(raw, tmp_path)
         assert message.startswith(line), what
 
 
@@ -312,5 +351,5 @@ def test_odd_file_names_stay_on_one_line(tmp_path, name):
 
 def test_numpy_itself_is_left_as_it_was(tmp_path):
     for raw, _ in FORGED.values():
-        complaint(raw, tmp_path)
+        error_message(raw, tmp_path)
     assert pickle.loads(pickle.dumps(np.arange(3.0), protocol=5)).sum() == 3

@@ -1,4 +1,4 @@
-"""The stand-in: the real file's format, the story behind it, and where it is written.
+"""The stand-in: the real file's format, the variables behind it, and where it is written.
 
 What only a training can measure stands in `make calibrate`; here is what holds by construction.
 """
@@ -13,7 +13,7 @@ import pytest
 from msa_lab.data import SPLITS, load_split
 from msa_lab.data import synthetic_words as words
 from msa_lab.data.inspection import describe
-from msa_lab.data.mosi_file import opened
+from msa_lab.data.mosi_file import open_pickle
 from msa_lab.data.synthetic import (
     GAINS,
     STANDIN_PATH,
@@ -133,15 +133,15 @@ def test_defects(full):
 
 
 def test_the_shares_of_irony_and_negation():
-    _, story = World(Settings()).split('test')
-    assert 0.05 <= story.ironic.mean() <= 0.08
-    assert 0.05 <= story.negated.mean() <= 0.25
+    _, latents = World(Settings()).split('test')
+    assert 0.05 <= latents.ironic.mean() <= 0.08
+    assert 0.05 <= latents.negated.mean() <= 0.25
 
 
 def test_ironic_words_say_the_opposite():
-    _, story = World(Settings(irony=0.5, utterances=(1284, 229, 686))).split('train')
-    same_sign = np.sign(story.slot_value) == np.sign(story.latent[story.slot_owner])
-    ironic = story.ironic[story.slot_owner]
+    _, latents = World(Settings(irony=0.5, utterances=(1284, 229, 686))).split('train')
+    same_sign = np.sign(latents.slot_value) == np.sign(latents.latent[latents.slot_owner])
+    ironic = latents.ironic[latents.slot_owner]
     assert same_sign[ironic].mean() < 0.3
     assert same_sign[~ironic].mean() > 0.7
 
@@ -149,11 +149,11 @@ def test_ironic_words_say_the_opposite():
 def test_negation_turns_the_word_round():
     """Slot by slot: a word behind a negator stands for the opposite of its own valence."""
     world = World(Settings(negation=0.6, videos=(5, 2, 2), utterances=(200, 8, 9)))
-    fields, story = world.split('train')
+    fields, latents = world.split('train')
     valence = dict(zip(*world.lexicon, strict=True))
     found = {False: [], True: []}
     for owner, value, wording in zip(
-        story.slot_owner, story.slot_value, story.slot_wording, strict=True
+        latents.slot_owner, latents.slot_value, latents.slot_wording, strict=True
     ):
         tokens = ['', *fields['raw_text'][owner].split()]
         gain = GAINS[wording]
@@ -183,11 +183,11 @@ def test_the_mark_of_irony_shows_in_voice_or_face():
         sizes = dict(videos=(2, 4, 2), utterances=(4, 80, 4))
         return World(Settings(irony_mark=strength, irony=0.5, **sizes)).split('valid')
 
-    (plain, story), (marked, _) = content(0.0), content(3.0)
+    (plain, latents), (marked, _) = content(0.0), content(3.0)
     face, voice = ((plain[m] != marked[m]).any((1, 2)) for m in ('vision', 'audio'))
-    assert not (face | voice)[~story.ironic].any()
-    assert (face | voice)[story.ironic].mean() > 0.9
-    assert (face & voice)[story.ironic].mean() < 0.5
+    assert not (face | voice)[~latents.ironic].any()
+    assert (face | voice)[latents.ironic].mean() > 0.9
+    assert (face & voice)[latents.ironic].mean() < 0.5
 
 
 def test_a_smaller_lexicon():
@@ -215,9 +215,13 @@ def test_impossible_settings_are_refused(settings, message):
 def test_the_tables_of_words():
     assert len(words.POSITIVE) == len(words.NEGATIVE) == 200
     everything = [
-        *words.POSITIVE, *words.NEGATIVE, *words.NEUTRAL,
-        *words.NEGATORS, *words.INTENSIFIERS, *words.DIMINISHERS,
-    ]  # fmt: skip
+        *words.POSITIVE,
+        *words.NEGATIVE,
+        *words.NEUTRAL,
+        *words.NEGATORS,
+        *words.INTENSIFIERS,
+        *words.DIMINISHERS,
+    ]
     assert len(everything) == len(set(everything))
     assert (len(words.NEGATORS), len(words.INTENSIFIERS), len(words.DIMINISHERS)) == (4, 8, 5)
     assert all(word.replace("'", '').isalpha() and word == word.lower() for word in everything)
@@ -284,5 +288,5 @@ def test_describe_says_that_it_is_synthetic(workdir):
     text = describe('a.pkl')
     assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
     assert '20 utterances of 3 videos' in text
-    with opened('a.pkl') as content:
+    with open_pickle('a.pkl') as content:
         assert list(content) == list(SPLITS)

@@ -22,14 +22,27 @@ from scipy import stats
 from torch import nn
 
 import msa_utils
-from msa_lab.study import Experiment, caveat, compare, run_study, summarize
+from msa_lab.data import METRICS
+from msa_lab.study import (
+    Experiment,
+    ablation_table,
+    difference_in_words,
+    metrics_table,
+    run_study,
+    seeds_note,
+    set_seed,
+    summarize,
+)
 from msa_lab.study.fingerprint import fingerprint
+from msa_lab.study.run_folders import ABANDONED_SECONDS
 
 ROOT = Path(__file__).parent.parent
 
 
-def toy_train(model, criterion, data, *, epochs, checkpoint, log_dir):
+def toy_train(model, data, criterion, *, epochs, checkpoint, log_dir):
     """Two steps of fitting noise: quick, and different for every seed and model."""
+    with open('started', 'a') as log:
+        log.write(Path(log_dir).name.split('-seed')[0] + '\n')
     optimizer = torch.optim.Adam(model.parameters())
     history = []
     for epoch in range(epochs):
@@ -43,9 +56,17 @@ def toy_train(model, criterion, data, *, epochs, checkpoint, log_dir):
     return history
 
 
-def toy_evaluate(model, criterion, data, *, checkpoint):
+def toy_evaluate(model, data, criterion, checkpoint):
     weights = torch.load(checkpoint, weights_only=True)
     return {'Corr': float(weights['weight'].sum()) + np.random.rand(), 'MAE': data['shift']}
+
+
+def started():
+    """The names of the experiments whose training began since this was last called."""
+    log = Path('started')
+    names = log.read_text().splitlines() if log.exists() else []
+    log.write_text('')
+    return names
 
 
 def broken():
@@ -68,10 +89,9 @@ def same(a, b):
 
 def test_one_row_per_experiment_and_seed(workdir, capsys):
     table = run_study(TOYS, seeds=[42, 43], **TOY)
-    assert list(table) == [
-        'experiment', 'seed', 'best_epoch', 'valid_Corr', 'valid_MAE', 'test_Corr', 'test_MAE',
-        'parameters', 'seconds', 'run', 'error',
-    ]  # fmt: skip
+    metrics = ['valid_Corr', 'valid_MAE', 'test_Corr', 'test_MAE']
+    first, last = ['experiment', 'seed', 'best_epoch'], ['parameters', 'seconds', 'run', 'error']
+    assert list(table) == [*first, *metrics, *last]
     assert table['experiment'].tolist() == ['baseline'] * 2 + ['huber'] * 2 + ['no bias'] * 2
     assert table['seed'].tolist() == [42, 43] * 3
     assert table['parameters'].tolist() == [5, 5, 5, 5, 4, 4]
@@ -86,16 +106,14 @@ def test_one_row_per_experiment_and_seed(workdir, capsys):
     )
 
 
-def test_finished_runs_are_not_repeated_and_more_seeds_add_to_them(workdir, monkeypatch):
+def test_finished_runs_are_not_repeated_and_more_seeds_add_to_them(workdir):
     first = run_study(TOYS, seeds=[42], **TOY)
-    started = []
-    original = study._run
-    monkeypatch.setattr(study, '_run', lambda *a: started.append(a[0].name) or original(*a))
+    assert started() == ['baseline', 'huber', 'no-bias']
     again = run_study(TOYS, seeds=[42], **TOY)
-    assert not started
+    assert started() == []
     assert again.equals(first)
     run_study(TOYS, seeds=[42, 43], **TOY)
-    assert len(started) == 3
+    assert started() == ['baseline', 'huber', 'no-bias']
 
 
 def test_results_do_not_depend_on_the_order_or_on_what_ran_before(workdir):
@@ -108,16 +126,23 @@ def test_results_do_not_depend_on_the_order_or_on_what_ran_before(workdir):
     )
 
 
-def test_a_run_that_raises_leaves_the_others_alone_and_is_tried_again(workdir, monkeypatch):
-    table = run_study([TOYS[0], Experiment('bad', broken)], seeds=[42], **TOY)
-    assert table['error'].tolist() == ['', 'RuntimeError: no such layer']
-    assert np.isnan(table['valid_Corr'][1])
+def test_a_run_that_raises_leaves_the_others_alone_and_is_tried_again(workdir):
+    data = {'shift': 1.5}
+
+    def evaluate(model, data, criterion, checkpoint):
+        if model.bias is None:
+            raise RuntimeError('no such\nlayer')
+        return toy_evaluate(model, data, criterion, checkpoint)
+
+    toy = TOY | dict(evaluate=evaluate, data=data)
+    experiments = [TOYS[0], TOYS[2], Experiment('bad', broken)]
+    table = run_study(experiments, seeds=[42], **toy)
+    assert table['error'].tolist() == ['', *['RuntimeError: no such layer'] * 2]
+    assert table['valid_Corr'].isna().tolist() == [False, True, True]
     assert not list(Path('runs/.unfinished').iterdir())
-    started = []
-    original = study._run
-    monkeypatch.setattr(study, '_run', lambda *a: started.append(a[0].name) or original(*a))
-    run_study([TOYS[0], Experiment('bad', broken)], seeds=[42], **TOY)
-    assert started == ['bad']
+    assert started() == ['baseline', 'no-bias']
+    run_study(experiments, seeds=[42], **toy)
+    assert started() == ['no-bias']
 
 
 DAMAGE = {
@@ -132,7 +157,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize('case', DAMAGE)
-def test_a_damaged_result_is_said_and_done_again(workdir, capsys, case):
+def test_a_damaged_result_is_reported_and_done_again(workdir, capsys, case):
     name, change = DAMAGE[case]
     first = run_study(TOYS[:1], seeds=[42], **TOY)
     (file,) = Path('runs').glob(f'*/{name}')
@@ -143,26 +168,75 @@ def test_a_damaged_result_is_said_and_done_again(workdir, capsys, case):
         file.write_bytes(change(whole))
     capsys.readouterr()
     assert same(run_study(TOYS[:1], seeds=[42], **TOY), first)
-    said = capsys.readouterr().out
-    assert said.count('the result is damaged; this run is done again') == 1
+    output = capsys.readouterr().out
+    assert output.count('the result is damaged; this run is done again') == 1
     assert file.exists()
     run_study(TOYS[:1], seeds=[42], **TOY)
     assert 'damaged' not in capsys.readouterr().out
 
 
-def test_widths_reach_every_build(workdir):
-    experiments = [Experiment('a', nn.Linear), Experiment('b', partial(nn.Linear, bias=False))]
-    table = run_study(
-        experiments, seeds=[1], **TOY, build_kwargs=dict(in_features=4, out_features=1)
-    )
-    assert table['parameters'].tolist() == [5, 4]
-    other = run_study(
-        experiments, seeds=[1], **TOY, build_kwargs=dict(in_features=4, out_features=2)
-    )
-    assert not set(table['run']) & set(other['run'])  # another result
+def test_a_build_with_other_arguments_is_another_run(workdir):
+    tables = [
+        run_study([Experiment('a', partial(nn.Linear, 4, 1, bias=bias))], seeds=[1], **TOY)
+        for bias in (True, False)
+    ]
+    assert [table['parameters'].tolist() for table in tables] == [[5], [4]]
+    assert tables[0]['run'][0] != tables[1]['run'][0]
 
 
-def test_a_full_disk_costs_one_run_and_is_said(workdir, monkeypatch):
+class WithCriterion(nn.Linear):
+    """A model that is trained with a loss of its own."""
+
+    def criterion(self):
+        return nn.HuberLoss()
+
+
+def test_the_loss_is_that_of_the_experiment_or_the_model_or_mse(workdir):
+    build = partial(WithCriterion, 4, 1)
+    experiments = [
+        Experiment('MSE by default', lambda: nn.Linear(4, 1)),
+        Experiment('MSE by request', build, nn.MSELoss()),
+        Experiment('Huber by request', lambda: nn.Linear(4, 1), nn.HuberLoss()),
+        Experiment('Huber by the model', build),
+    ]
+    scores = run_study(experiments, seeds=[42], **TOY)['test_Corr']
+    assert scores[0] == scores[1] != scores[2] == scores[3]
+
+
+def train_while_another_study_does(model, data, criterion, **paths):
+    """Train; the first time, another study does the same run in the meantime."""
+    history = toy_train(model, data, criterion, **paths)
+    if Path('alone').exists():
+        Path('alone').unlink()
+        run_study(TOYS[:1], seeds=[42], **TOY | {'train': train_while_another_study_does})
+    return history
+
+
+def test_of_two_studies_that_do_the_same_run_the_first_to_finish_is_kept(workdir):
+    Path('alone').touch()
+    toy = TOY | {'train': train_while_another_study_does}
+    table = run_study(TOYS[:1], seeds=[42], **toy)
+    assert started() == ['baseline', 'baseline']
+    assert (table['error'] == '').all()
+    assert run_study(TOYS[:1], seeds=[42], **toy).equals(table)  # the seconds too
+    assert started() == []
+    assert len(list(Path('runs').glob('*/result.json'))) == 1
+    assert not list(Path('runs/.unfinished').iterdir())
+
+
+def test_what_killed_runs_left_is_removed_after_a_day(workdir):
+    run_study(TOYS[:1], seeds=[42], **TOY)
+    now = time.time()
+    for name, age in (('young', ABANDONED_SECONDS - 60), ('old', ABANDONED_SECONDS + 60)):
+        folder = Path('runs/.unfinished', name)
+        folder.mkdir()
+        (folder / 'best_model.pth').touch()
+        os.utime(folder, (now - age, now - age))
+    run_study(TOYS[:1], seeds=[42], **TOY)
+    assert os.listdir('runs/.unfinished') == ['young']
+
+
+def test_a_full_disk_costs_one_run_and_is_reported(workdir, monkeypatch):
     """Writing fails as it does on a full disk; the run is done when there is room again."""
 
     def full(self, *args, **kwargs):
@@ -188,7 +262,7 @@ import torch
 from torch import nn
 from msa_lab.study import Experiment, run_study
 
-def train(model, criterion, data, *, epochs, checkpoint, log_dir):
+def train(model, data, criterion, *, epochs, checkpoint, log_dir):
     with open('log', 'a') as log:
         log.write(os.path.basename(log_dir).split('-seed')[0] + '\\n')
     time.sleep(0.15)
@@ -196,7 +270,7 @@ def train(model, criterion, data, *, epochs, checkpoint, log_dir):
     torch.save(model.state_dict(), checkpoint)
     return [{'epoch': 1, 'Corr': value}]
 
-def evaluate(model, criterion, data, *, checkpoint):
+def evaluate(model, data, criterion, checkpoint):
     return {'Corr': torch.randn(1).item()}
 
 experiments = [Experiment(f'e{i}', lambda: nn.Linear(4, 1)) for i in range(24)]
@@ -276,7 +350,7 @@ def lab_study(small_file, runs_dir, n_jobs):
         experiments,
         data=Path(small_file),
         train=partial(msa_utils.fit, quiet=True),
-        evaluate=msa_utils.score_test_split,
+        evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
         seeds=[42, 43],
         epochs=2,
         runs_dir=runs_dir,
@@ -316,15 +390,25 @@ def test_the_default_of_the_ablations_trains_like_the_baseline(small_file, workd
     """The study's baseline row is the plain class, trained alone with the same seed."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    msa_utils.set_seed(42)
+    set_seed(42)
     model = msa_utils.MultimodalSentimentAnalysisModel()
     history = msa_utils.fit(
-        model, nn.MSELoss(), small_file, epochs=2, checkpoint='b.pth', quiet=True
+        model, small_file, nn.MSELoss(), epochs=2, checkpoint='b.pth', quiet=True
     )
     torch.set_num_threads(threads)
-    best = history[msa_utils.best_epoch(history)]
-    for name in msa_utils.METRICS:
+    best = history[msa_utils.best_index(history)]
+    assert alone['best_epoch'][0] == best['epoch']
+    for name in METRICS:
         assert alone[f'valid_{name}'][0] == pytest.approx(best[name], abs=2e-4)
+
+
+def test_set_seed_fixes_the_workspace_of_cublas_unless_it_is_set(monkeypatch):
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
+    set_seed(0)
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':4096:8'
+    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':16:8')
+    set_seed(0)
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':16:8'
 
 
 def table_of(values):
@@ -363,34 +447,44 @@ def test_one_seed_has_a_difference_and_no_interval():
     summary = summarize(table_of({'base': [0.5], 'other': [0.6]}), 'base')
     assert summary.loc['other', ('valid_Corr', 'diff')] == pytest.approx(0.1)
     assert np.isnan(summary.loc['other', ('valid_Corr', 'low')])
-    assert '不能下结论' in compare(summary, 'other', 'valid_Corr')
-    assert '草图' in caveat(summary)
+    assert '不能下结论' in difference_in_words(summary, 'other', 'valid_Corr')
+    assert '草图' in seeds_note(summary)
 
 
 def test_the_sentence_says_what_the_interval_says():
-    values = {'base': [0.50, 0.52, 0.51], 'better': [0.60, 0.63, 0.61], 'same': [0.50, 0.55, 0.49]}
+    values = {'base': [0.50, 0.52, 0.51], 'higher': [0.60, 0.63, 0.61], 'same': [0.50, 0.55, 0.49]}
     summary = summarize(table_of(values), 'base')
-    assert '不含 0' in compare(summary, 'better', 'valid_Corr')
-    assert '看不出差别' in compare(summary, 'same', 'valid_Corr')
-    assert '+0.103' in compare(summary, 'better', 'valid_Corr')
-    assert '3 个种子' in caveat(summary)
+    assert '不含 0' in difference_in_words(summary, 'higher', 'valid_Corr')
+    assert '看不出差别' in difference_in_words(summary, 'same', 'valid_Corr')
+    assert '+0.103' in difference_in_words(summary, 'higher', 'valid_Corr')
+    assert '3 个种子' in seeds_note(summary)
 
 
-def test_the_report_shows_means_intervals_failures_and_what_is_undefined():
+def test_the_table_shows_means_intervals_failures_and_what_is_undefined():
     table = table_of(
         {'base': [0.50, 0.52], 'other': [0.60, 0.63], 'flat': [np.nan] * 2, 'bad': [0]}
     )
     table = table.assign(valid_MAE=1.25, test_Corr=0.4, parameters=12345.0, seconds=2.0)
     table.loc[table['experiment'] == 'bad', ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
-    report = study.report(table, summarize(table, 'base'), ['base', 'other', 'flat', 'bad'])
-    assert report['valid_Corr'].tolist() == [
-        '0.510\xa0±\xa00.014', '0.615\xa0±\xa00.021', '无定义', '失败：RuntimeError: no',
-    ]  # fmt: skip
-    assert report.loc['other', '与基线之差 [95% 区间]'] == '+0.105 [+0.041,\xa0+0.169]'
-    assert report.loc['flat', '与基线之差 [95% 区间]'] == ''
-    assert report.loc['base', '与基线之差 [95% 区间]'] == ''
-    assert report.loc['other', '参数量'] == '12,345'
-    assert report.loc['other', '种子'] == '2/2'
+    text = ablation_table(table, summarize(table, 'base'), ['base', 'other', 'flat', 'bad'])
+    means = ['0.510\xa0±\xa00.014', '0.615\xa0±\xa00.021', '无定义']
+    assert text['valid_Corr'].tolist() == [*means, '失败：RuntimeError: no']
+    assert text.loc['other', '与基线之差 [95% 区间]'] == '+0.105 [+0.041,\xa0+0.169]'
+    assert text.loc['flat', '与基线之差 [95% 区间]'] == ''
+    assert text.loc['base', '与基线之差 [95% 区间]'] == ''
+    assert text.loc['other', '参数量'] == '12,345'
+    assert text.loc['other', '种子'] == '2/2'
+
+
+def test_the_table_of_metrics_has_a_row_for_each_experiment_and_leaves_failed_runs_out():
+    table = table_of({'base': [0.50, 0.52], 'other': [0.6, 0.7], 'flat': [np.nan]})
+    table = table.assign(valid_MAE=1.25, parameters=12345.0, seconds=2.0)
+    table.loc[3, ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
+    text = metrics_table(table, ['other', 'base', 'flat'], 'valid')
+    assert list(text.index) == ['other', 'base', 'flat']
+    assert list(text) == ['Corr', 'MAE', '参数量', '秒/次']
+    assert text['Corr'].tolist() == ['0.600', '0.510\xa0±\xa00.014', '无定义']
+    assert text.loc['base'].tolist()[1:] == ['1.250\xa0±\xa00.000', '12,345', '2']
 
 
 def test_an_unknown_baseline_is_refused():
@@ -429,15 +523,12 @@ def test_the_key_tells_lambdas_on_one_line_apart():
 
 def test_the_key_is_the_same_in_another_process():
     code = (
-        'from functools import partial; import msa_utils; from torch import nn;'
+        'from functools import partial; from torch import nn; import msa_utils as lab;'
         'from msa_lab.study.fingerprint import fingerprint;'
-        'print(fingerprint(partial(msa_utils.fit, quiet=True), msa_utils.AblationModel, nn.HuberLoss()))'
+        'print(fingerprint(partial(lab.fit, quiet=True), lab.AblationModel, nn.HuberLoss()))'
     )
-    keys = {
-        subprocess.run(
-            [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True,
-            env=os.environ | {'PYTHONHASHSEED': str(seed)},
-        ).stdout
-        for seed in (1, 2)
-    }  # fmt: skip
+    keys = set()
+    for seed in ('1', '2'):
+        env = os.environ | {'PYTHONPATH': str(ROOT), 'PYTHONHASHSEED': seed}
+        keys.add(subprocess.check_output([sys.executable, '-c', code], env=env))
     assert len(keys) == 1

@@ -17,18 +17,18 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import msa_utils
+from msa_lab.data import METRICS
+from msa_lab.files.checkpoints import save_checkpoint
 from msa_lab.files.tensorboard_logs import read_graph, read_scalars
-from msa_lab.speed.device_loader import DeviceLoader
+from msa_lab.speed import DeviceLoader
 from msa_utils import (
-    METRICS,
     MOSIDataset,
     MultimodalSentimentAnalysisModel,
     RunWriter,
-    best_epoch,
+    best_index,
     evaluate,
     main,
     make_loader,
-    save_checkpoint,
     train_model,
     validate_model,
 )
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Dial(nn.Module):
-    """A stand-in for a model: one weight, so that a test can choose what it predicts."""
+    """A double of a model: one weight, so that a test can choose what it predicts."""
 
     def __init__(self, weight=0.0):
         super().__init__()
@@ -157,7 +157,7 @@ def test_the_epoch_with_the_best_validation_corr_is_saved(
     saved = torch.load('best_model.pth', weights_only=True)['weight'].item()
     assert saved == weights[best]
     assert len(set(weights)) == 3
-    assert best_epoch(history) == best
+    assert best_index(history) == best
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == f'Best model saved with val_corr {corrs[best]} at epoch {best}.'
 
@@ -223,16 +223,29 @@ def test_weights_are_loaded_without_running_code(small_file, workdir):
 
     torch.save({'weight': torch.tensor(1.0), 'x': Payload()}, 'evil.pth')
     with pytest.raises(ValueError, match='no checkpoint'):
-        msa_utils.score_test_split(Dial(), nn.MSELoss(), small_file, checkpoint='evil.pth')
+        msa_utils.evaluate_test_split(Dial(), small_file, nn.MSELoss(), 'evil.pth')
     assert not Path('executed').exists()
 
 
-def test_limit_holds_for_the_test_split_too(small_file, workdir):
-    save_checkpoint(Dial(), 'a.pth')
-    _, _, y_pred, y_true = msa_utils.evaluate_test_split(
-        Dial(), 'a.pth', small_file, nn.MSELoss(), 'cpu', limit=7
+def test_the_test_split_is_scored_with_the_weights_on_the_disk(small_file, workdir, capsys):
+    save_checkpoint(Dial(2.0), 'a.pth')
+    model = Dial()
+    metrics = msa_utils.evaluate_test_split(model, small_file, nn.MSELoss(), 'a.pth')
+    assert model.weight.item() == 2.0
+    device = model.weight.device
+    loss, expected, _, _ = evaluate(model, make_loader(small_file, 'test'), nn.MSELoss(), device)
+    assert metrics == expected
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        '========== test results: ==========',
+        f'Test Loss: {loss:.4f}',
+        str(metrics),
+    ]
+    again = msa_utils.evaluate_test_split(
+        Dial(), small_file, nn.MSELoss(), 'a.pth', batch_size=5, quiet=True
     )
-    assert len(y_pred) == len(y_true) == 7
+    assert again == metrics
+    assert capsys.readouterr().out == ''
 
 
 def test_set_seed_seeds_every_generator(monkeypatch):
@@ -249,9 +262,9 @@ def test_set_seed_seeds_every_generator(monkeypatch):
 def test_a_loader_that_stays_on_the_device_gives_the_same_batches(small_file, device):
     """Two epochs: same utterances, same order, same random numbers left behind."""
     batches, drawn = [], []
-    for resident in (False, True):
+    for on_device in (False, True):
         loader = make_loader(small_file, 'train')
-        loader = DeviceLoader(loader, device) if resident else loader
+        loader = DeviceLoader(loader, device) if on_device else loader
         torch.manual_seed(3)
         batches.append([[x.cpu() for x in batch] for _ in range(2) for batch in loader])
         drawn.append(torch.rand(1).item())
@@ -261,7 +274,7 @@ def test_a_loader_that_stays_on_the_device_gives_the_same_batches(small_file, de
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_a_resident_loader_converts_every_utterance_once(small_file, monkeypatch):
+def test_a_device_loader_converts_every_utterance_once(small_file, monkeypatch):
     converted = []
     original = MOSIDataset.__getitem__
     monkeypatch.setattr(
@@ -404,9 +417,7 @@ def test_one_function_alone_names_the_test_split(sources, side):
 
 def test_without_weights_on_disk_there_is_no_test(small_file, workdir):
     with pytest.raises(FileNotFoundError):
-        msa_utils.evaluate_test_split(
-            Dial(), 'best_model.pth', small_file, nn.MSELoss(), torch.device('cpu')
-        )
+        msa_utils.evaluate_test_split(Dial(), small_file, nn.MSELoss(), 'best_model.pth')
 
 
 def command_line(*args, **env):

@@ -1,46 +1,43 @@
-"""Self-check of the ablations' encoder: positions and Transformer (TODO 11)."""
+"""Self-check of position encoding and Transformer encoder (TODO 11)."""
 
 import math
 
 import torch
 from torch import nn
 
-from msa_lab.checks.tools import (
-    CheckFailed,
-    fail,
-    near,
-    replaced_globals,
-    self_check,
-    shape_of,
-    some_padding,
-)
+from msa_lab.checks.compare import near, padding_at_front, shape_of
+from msa_lab.checks.failure import CheckFailed, fail, self_check
+from msa_lab.checks.isolation import replaced_globals
 
 
 @self_check(11, 'Transformer 编码器')
-def check_transformer(PositionEncoding, TransformerEncoder):
-    """TODO 11: the table of sines and cosines; an encoder that sees positions and no padding."""
+def check_transformer(PositionEncoding: type, TransformerEncoder: type) -> None:
+    """TODO 11: the table of sines and cosines, and an encoder that masks padding."""
     _judge_table(PositionEncoding)
-    space = replaced_globals([TransformerEncoder.__init__], PositionEncoding=PositionEncoding)
-    with space:
+    with replaced_globals([TransformerEncoder.__init__], PositionEncoding=PositionEncoding):
         encoder = TransformerEncoder(position=True).eval()
-        for parameter in encoder.parameters():  # far from symmetric, biases included
+        for parameter in encoder.parameters():  # the initial ones hide mistakes: zero biases, say
             nn.init.normal_(parameter, std=0.1)
-    padding = some_padding(6, (2, 1, 3))
+    padding = padding_at_front(6, (2, 1, 3))
     x = torch.randn(3, 6, 128)
-    plain = _true_steps(encoder, x, padding)
-    _judge_padding(encoder, x, padding, plain)
+    output = _true_steps(encoder, x, padding)
+    _judge_masking(encoder, x, padding, output)
     _judge_position(encoder, x, padding)
-    _judge_zeroed(encoder, x, padding)
+    _judge_without_padding(encoder, x, padding)
     alone = _true_steps(encoder, x[:1], padding[:1])
-    if not near(alone, plain[: len(alone)], 1e-3):
+    if not near(alone, output[: len(alone)], 1e-3):
         fail(
-            11, '同一句话单独算和放在一批里算，结果不同：位置要按完整的序列来数，'
-            '不能先切掉一批里共同的填充再加。'
-        )  # fmt: skip
+            11,
+            '同一句话单独算和放在一批里算，结果不同：位置要按完整的序列来数，'
+            '不能先切掉一批里共同的填充再加。',
+        )
 
 
 def _judge_table(PositionEncoding, dim=16, steps=40):
-    """The table, by what sines and cosines of one angle do: every pair turns at its own speed."""
+    """Dimensions 2j and 2j + 1 of the table should be sine and cosine of one angle.
+
+    The angle is proportional to the step; per step it is 1 for j = 0 and falls with base 10000.
+    """
     table = PositionEncoding(dim)(torch.zeros(2, steps, dim))
     if not isinstance(table, torch.Tensor) or table.shape != (2, steps, dim):
         fail(
@@ -54,9 +51,8 @@ def _judge_table(PositionEncoding, dim=16, steps=40):
     even, odd = table[:, 0::2], table[:, 1::2]
     if near(even[0], torch.ones(dim // 2)) and near(odd[0], torch.zeros(dim // 2)):
         fail(11, 'sin 和 cos **反了**：偶数维 2j 应是 sin，奇数维 2j+1 应是 cos。')
-    if near(table[0, : dim // 2], torch.zeros(dim // 2)) and near(
-        table[0, dim // 2 :], torch.ones(dim // 2)
-    ):
+    halves = torch.cat([torch.zeros(dim // 2), torch.ones(dim // 2)])
+    if near(table[0], halves):
         fail(11, '前一半是 sin、后一半是 cos；应交错排列：偶数维 sin，奇数维 cos。')
     for value, name, other in ((0, 'sin', 'cos'), (1, 'cos', 'sin')):
         if near(table[0], torch.full((dim,), float(value))):
@@ -81,70 +77,73 @@ def _judge_table(PositionEncoding, dim=16, steps=40):
 
 
 def _true_steps(encoder, x, padding):
-    """What an encoder gives at the steps that are not padding, one after the other."""
+    """The output of an encoder at the steps that are not padding, (number of steps, 128)."""
     try:
         output = encoder(x, padding)
     except Exception as error:
         if 'attn_mask' not in str(error):
             raise
-        said = 'TODO 11：`padding` 传成了 mask：它应是 src_key_padding_mask。'
-        raise CheckFailed(said) from error
+        message = 'TODO 11：`padding` 传成了 mask：它应是 src_key_padding_mask。'
+        raise CheckFailed(message) from error
     if not isinstance(output, torch.Tensor) or output.shape != x.shape:
         fail(11, f'编码器的结果应与输入同形状 {tuple(x.shape)}；得到{shape_of(output)}。')
     return output[~padding].detach()
 
 
-def _judge_padding(encoder, x, padding, plain):
-    """True steps depend on each other and on nothing that stands at padding."""
+def _judge_masking(encoder, x, padding, output):
+    """True steps should depend on each other and not on what stands at padding."""
     changed = x.clone()
     changed[padding] += 1
-    hidden = near(plain, _true_steps(encoder, changed, padding))
+    masked = near(output, _true_steps(encoder, changed, padding))
     changed = x.clone()
     changed[:, -1] += 1
-    sees = not near(plain[: 6 - 2 - 1], _true_steps(encoder, changed, padding)[: 6 - 2 - 1])
-    if not torch.isfinite(plain).all() or (not hidden and not sees):
+    others = slice(6 - 2 - 1)  # the steps of the first utterance but the last one
+    attends = not near(output[others], _true_steps(encoder, changed, padding)[others])
+    if not torch.isfinite(output).all() or (not masked and not attends):
         fail(11, '填充的屏蔽**反了**：`padding` 里 True 的是填充，也就是要遮住的步。')
-    if not hidden:
+    if not masked:
         fail(11, '真实步的结果随填充处的内容而变：填充没有**屏蔽**，注意力看得到它。')
-    if not sees:
+    if not attends:
         fail(11, '改变最后一步，其他步的结果却不变：步与步之间没有注意力。')
 
 
-def _judge_zeroed(encoder, x, padding):
-    """Without positions, an utterance with padding is the utterance without: zeros would count."""
-    own, encoder.position = encoder.position, nn.Identity()
+def _judge_without_padding(encoder, x, padding):
+    """Without positions, an utterance with padding and without should give the same.
+
+    They do not when padding is only set to zero, because attention still reads the zeros.
+    """
+    position, encoder.position = encoder.position, nn.Identity()
     together = _true_steps(encoder, x, padding)
     fronts = padding.sum(1).tolist()
     alone = [
         _true_steps(encoder, row[None, front:], torch.zeros(1, len(row) - front, dtype=torch.bool))
         for row, front in zip(x, fronts, strict=True)
     ]
-    encoder.position = own
+    encoder.position = position
     if not near(together, torch.cat(alone), 1e-3):
-        fail(
-            11, '填充处只是清成了零，注意力仍然看得到这些步：要用 src_key_padding_mask 屏蔽。'
-        )  # fmt: skip
+        fail(11, '填充处只是清成了零，注意力仍然看得到这些步：要用 src_key_padding_mask 屏蔽。')
 
 
 def _judge_position(encoder, x, padding):
-    """The encoder with a position module C gives of x what one without gives of x + C."""
+    """An encoder of x with positions C should give what one of x + C without them gives."""
     shift = torch.randn(6, 128)
 
     class Shift(nn.Module):
         def forward(self, sequence):
             return sequence + shift[: sequence.shape[1]]
 
-    own, padding = encoder.position, some_padding(6, (0, 1, 3))  # no step to cut off in this batch
+    padding = padding_at_front(6, (0, 1, 3))  # no step is padding in every utterance
+    position = encoder.position
     encoder.position = Shift()
-    came = _true_steps(encoder, x, padding)
+    actual = _true_steps(encoder, x, padding)
     encoder.position = nn.Identity()
-    if not near(came, _true_steps(encoder, x + shift, padding)):
+    if not near(actual, _true_steps(encoder, x + shift, padding)):
         without = _true_steps(encoder, x, padding)
-        if near(came, without):
+        if near(actual, without):
             fail(11, '位置编码**没有加**：`self.position` 建了，`forward` 里没有用。')
-        if near(came, without + shift.expand(3, -1, -1)[~padding]):
+        if near(actual, without + shift.expand(3, -1, -1)[~padding]):
             fail(11, '位置编码加在了编码器**之后**：注意力看不到位置。应先加再编码。')
-        if near(came, _true_steps(encoder, x + 2 * shift, padding)):
+        if near(actual, _true_steps(encoder, x + 2 * shift, padding)):
             fail(11, '位置编码加了**两次**。')
         fail(11, '编码器读到的应是加了位置编码的序列。')
-    encoder.position = own
+    encoder.position = position

@@ -1,76 +1,98 @@
-"""What a data file is, in words: its packing, what is in it, what the lab will do with it."""
+"""A report on a data file: what is in it, and how the lab reads it; and the command lines.
 
+`python -m msa_lab.data.inspection [FILE ...]` prints the report.
+"""
+
+import argparse
 import os
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from msa_lab.data.errors import DataError, DataWarning, describe_type
 from msa_lab.data.format import DEFAULT_PATH, MODALITIES, STEPS
-from msa_lab.data.mosi_file import DataError, DataWarning, kind, load_file, opened
+from msa_lab.data.mosi_file import load_file, open_pickle
+from msa_lab.data.split import Split
+
+FILE_HELP = f'a pickle of CMU-MOSI; default: $MSA_DATA, else {DEFAULT_PATH}'
 
 
-def inspect(path):
-    """A report on a file, in lines, and whether the lab can use it: (str, bool).
+def inspect(path: str | Path) -> tuple[str, bool]:
+    """A report on a file, several lines, and whether the lab can use the file.
 
-    First what the file holds, as it was found; then how the lab reads it, or why it does not.
+    The report first lists what the file holds, as it was found; then it says how the lab reads
+    it, or why the lab cannot use it.
     """
     path = Path(path)
     if not path.is_file():
         return f'error: no file {path}', False
     lines = [f'{path}: {path.stat().st_size / 1e6:,.1f} MB']
     try:
-        with opened(path) as content:
-            lines += ['', *_contents(content)]
+        with open_pickle(path) as content:
+            lines += ['', *_list_contents(content)]
         return '\n'.join([*lines, '', describe(path)]), True
     except DataError as error:
         return '\n'.join([*lines, '', f'The lab cannot use this file: {error}']), False
 
 
-def _contents(content):
+def _list_contents(content):
     """What a pickle holds, a line per field: names, types and shapes as they are in the file."""
     if not isinstance(content, dict):
-        return [f'holds {kind(content)}']
+        return [f'holds {describe_type(content)}']
     lines = []
     for split, fields in list(content.items())[:10]:
         if not isinstance(fields, dict):
-            lines.append(f'{split!r}: {kind(fields)}')
+            lines.append(f'{split!r}: {describe_type(fields)}')
             continue
         lines.append(f'{split!r}:')
         for name, value in list(fields.items())[:30]:
             size = f' of {len(value)}' if isinstance(value, (list, tuple, dict)) else ''
-            lines.append(f'    {name!r:20} {kind(value)}{size}')
+            lines.append(f'    {name!r:20} {describe_type(value)}{size}')
     return lines
 
 
-def describe(path):
-    """A few lines that say what data file this is and how the lab reads it."""
+def describe(path: str | Path) -> str:
+    """How the lab reads a file, several lines: origin, packing, sizes, labels and warnings.
+
+    Errors are those of `load_split`.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DataWarning)  # they stand at the end of the report
         file = load_file(path)
     train = file.splits['train']
     origin = 'SYNTHETIC stand-in, not CMU-MOSI' if train.is_standin else 'not the stand-in'
     widths = ', '.join(f'{name} {getattr(train, name).shape[2]}' for name in MODALITIES)
-    lines = [f'{path}: {origin}', f'packing: {file.packing}; features per step: {widths}']
-    side = 'as the lab has it' if file.padding == 'front' else 'moved to the front'
-    lines.append(f'padding: at the {file.padding}, {side}')
-    for name, split in file.splits.items():
-        repaired = ', '.join(f'{modality} {n}' for modality, n in split.repaired.items() if n)
-        lines.append(
-            f'{name:>5}: {len(split):4} utterances of {len(set(split.videos))} videos, '
-            f'mean length {split.lengths.mean():.1f} of {STEPS}, '
-            f'labels {split.labels.mean():+.2f} +- {split.labels.std():.2f}, '
-            f'bad points set to 0: {repaired or "none"}'
-        )
-    lines += ['', *_label_histogram(file.splits)]
-    lines += [f'warning: {doubt}' for doubt in file.doubts]
-    return '\n'.join(lines)
+    change = 'as the lab has it' if file.padding_side == 'front' else 'moved to the front'
+    return '\n'.join(
+        [
+            f'{path}: {origin}',
+            f'packing: {file.packing}; features per step: {widths}',
+            f'padding: at the {file.padding_side}, {change}',
+            *(_describe_split(name, split) for name, split in file.splits.items()),
+            '',
+            *_label_histogram(file.splits),
+            *(f'warning: {line}' for line in file.warnings),
+        ]
+    )
+
+
+def _describe_split(name: str, split: Split) -> str:
+    """Sizes, lengths, labels and repaired cells of a split, in one line."""
+    repaired = ', '.join(f'{modality} {n}' for modality, n in split.repaired.items() if n)
+    return (
+        f'{name:>5}: {len(split):4} utterances of {len(set(split.videos))} videos, '
+        f'mean length {split.lengths.mean():.1f} of {STEPS}, '
+        f'labels {split.labels.mean():+.2f} +- {split.labels.std():.2f}, '
+        f'bad points set to 0: {repaired or "none"}'
+    )
 
 
 def _label_histogram(splits):
-    """Utterances per rounded label, a line per split."""
+    """How many utterances have which rounded label: a line of labels, then a line per split."""
     lines = ['label ' + ''.join(f'{label:+6d}' for label in range(-3, 4))]
     for name, split in splits.items():
         counts = Counter(np.round(split.labels).astype(int).tolist())
@@ -78,22 +100,46 @@ def _label_histogram(splits):
     return lines
 
 
-def command_line(args, train):
-    """`inspect FILE` prints a report, `[FILE]` calls `train(path)`; what to give `sys.exit`.
+def command_line(args: list[str], train: Callable) -> int | str:
+    """The command line of the lab: `[FILE]` trains and tests, `inspect [FILE ...]` reports.
 
-    Without a file it is the one named by MSA_DATA, else `./mosi_raw.pkl`.
+    `args` are the words behind the program's name, `train` is called with the path of the file.
+    Without a file it is the one named by the environment variable MSA_DATA, else
+    `./mosi_raw.pkl`. Returns what `sys.exit` takes: 0, 1, or a line that says what is wrong with
+    the file. Raises SystemExit for `--help` (0) and for an option that does not exist (2).
     """
     if args[:1] == ['inspect']:
-        files = args[1:] or [os.environ.get('MSA_DATA') or DEFAULT_PATH]
-        reports = [inspect(file) for file in files]
-        print('\n\n'.join(report for report, _ in reports))
-        return 0 if all(usable for _, usable in reports) else 1
+        return _inspect_command(args[1:], 'python msa_utils.py inspect')
+    parser = argparse.ArgumentParser(
+        prog='python msa_utils.py',
+        usage='%(prog)s [-h] [FILE]\n       %(prog)s inspect [-h] [FILE ...]',
+        description='Train and test the baseline on a data file, or say what data files are.',
+    )
+    parser.add_argument('file', nargs='?', metavar='FILE', help=FILE_HELP)
+    file = parser.parse_args(args).file
     try:
-        train(args[0] if args else os.environ.get('MSA_DATA') or DEFAULT_PATH)
+        train(file or _default_file())
     except (FileNotFoundError, DataError) as error:
         return f'error: {error}'
     return 0
 
 
+def _inspect_command(args, program):
+    """Print a report on each file; returns the exit status, 1 when one of them cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog=program, description='Say what data files are and how the lab reads them.'
+    )
+    parser.add_argument('files', nargs='*', metavar='FILE', help=FILE_HELP)
+    files = parser.parse_args(args).files or [_default_file()]
+    reports = [inspect(file) for file in files]
+    print('\n\n'.join(report for report, _ in reports))
+    return 0 if all(usable for _, usable in reports) else 1
+
+
+def _default_file():
+    """The data file where none is named."""
+    return os.environ.get('MSA_DATA') or DEFAULT_PATH
+
+
 if __name__ == '__main__':
-    sys.exit(command_line(['inspect', *sys.argv[1:]], None))
+    sys.exit(_inspect_command(sys.argv[1:], 'python -m msa_lab.data.inspection'))

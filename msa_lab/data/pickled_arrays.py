@@ -1,4 +1,4 @@
-"""Strings and arrays that lie in a pickle, before and while they are read."""
+"""Strings and arrays that lie in a pickle: what is known of them before their cells are read."""
 
 import codecs
 import math
@@ -6,33 +6,37 @@ import re
 import sys
 import warnings
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
 MAX_NDIM = 8
-PIECE = 1 << 17  # cells of an array that are read at once: what fits a core's cache
+CELLS_AT_ONCE = 1 << 17  # cells of an array that are converted at once: they fit a core's cache
 
 
-def as_text(value):
-    """Python 2 wrote names as byte strings."""
+def as_text(value: object) -> object:
+    """A str of the value when it is bytes, as Python 2 wrote names; any other value unchanged."""
     return value.decode('latin1') if isinstance(value, bytes) else value
 
 
-def unescape(line):
-    """The bytes that Python 2 wrote as a quoted, escaped line."""
+def unescape(line: bytes) -> bytes:
+    """The bytes that a Python 2 string stands for, given the line of its quoted, escaped form."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of an escape that means nothing
         return codecs.escape_decode(line.strip()[1:-1])[0]
 
 
 class PickleError(Exception):
-    """Why a pickle cannot be read: one line for the user. (Inside, damage is any exception.)"""
+    """A pickle cannot be read; the message is one line for the user.
+
+    Inside the reader, damage may raise any exception; `read_pickle` turns them into this one.
+    """
 
 
 class RefusedError(PickleError):
-    """The pickle asked for something that arrays do not need."""
+    """The pickle asked for `what`, which a file of arrays does not need."""
 
-    def __init__(self, what):
+    def __init__(self, what: str):
         super().__init__(
             f'refused: {what}, which a file of arrays does not need; nothing was executed. '
             f'Do not open this file with pickle.load'
@@ -41,36 +45,47 @@ class RefusedError(PickleError):
 
 @dataclass(frozen=True)
 class FileSlice:
-    """A long string that stayed in the file: where, how many bytes, and how it is written."""
+    """A long byte string that was left in the file: its place, its length and its encoding.
+
+    `offset` and `length` count bytes of the file. `encoding` says how the string is written there:
+    'raw' (as it is), 'utf-8', 'escape' or 'unicode-escape' (the lines of protocol 0).
+    """
 
     offset: int
     length: int
-    written: str  # 'raw', 'utf-8', 'escape' or 'unicode-escape'
+    encoding: str
 
-    def content(self, file):
-        """The bytes that are meant (text stands for bytes, one character each)."""
+    def decode(self, file: BinaryIO) -> bytes:
+        """The byte string itself; where the pickle has text, each character stands for a byte."""
         file.seek(self.offset)
         raw = file.read(self.length)
-        if self.written == 'raw':
+        if self.encoding == 'raw':
             return raw
-        if self.written == 'escape':
+        if self.encoding == 'escape':
             return unescape(raw)
-        codec = 'utf-8' if self.written == 'utf-8' else 'raw-unicode-escape'
+        codec = 'utf-8' if self.encoding == 'utf-8' else 'raw-unicode-escape'
         return raw.decode(codec).encode('latin1')
 
 
 class PickledArray:
     """An array that lies in a pickle: its shape and dtype are known, its cells are in the file.
 
-    `content` is bytes, a `FileSlice`, or for dtype object the list of the cells.
+    `order` is 'C' or 'F' (Fortran). `content` holds the cells: bytes, a `FileSlice`, or for dtype
+    object a list. `file` is the open pickle; after it is closed, the cells cannot be read.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: BinaryIO):
         self.file = file
         self.shape, self.dtype, self.order, self.content = (0,), np.dtype('u1'), 'C', b''
 
-    def fill(self, shape, dtype, order, content):
-        """Say what the array is; the content must be exactly as long as that needs."""
+    def fill(
+        self, shape: tuple, dtype: np.dtype, order: str, content: bytes | FileSlice | list
+    ) -> None:
+        """Set what the pickle says of the array.
+
+        Raises ValueError for an impossible shape or a content of another length than shape and
+        dtype need, RefusedError for bytes that would be used as pointers to objects.
+        """
         if type(shape) is not tuple or len(shape) > MAX_NDIM:
             raise ValueError('an array of impossible shape')
         if not all(type(n) is int and 0 <= n < 1 << 48 for n in shape):
@@ -82,27 +97,32 @@ class PickledArray:
             raise ValueError('an array without content')
         if not isinstance(content, FileSlice):
             self._check_length(len(content))
-        elif content.written == 'raw':
+        elif content.encoding == 'raw':
             self._check_length(content.length)
 
     def _check_length(self, length):
+        """Raise ValueError unless the content has as many bytes (objects: cells) as it needs."""
         needed = self.size * (1 if self.dtype.kind == 'O' else self.dtype.itemsize)
         if length != needed:
             raise ValueError(f'shape {self.shape} needs {needed} bytes or cells, not {length}')
 
     @property
-    def size(self):
+    def size(self) -> int:
+        """The number of cells."""
         return math.prod(self.shape)
 
-    def read(self):
-        """The array as it is, or for dtype object a flat list of its cells."""
+    def read(self) -> np.ndarray | list:
+        """The array with its own dtype; for dtype object a flat list of its cells.
+
+        Raises PickleError when the content is damaged.
+        """
         content = self.content
         try:
             if self.dtype.kind == 'O':
                 self._check_length(len(content))  # a list may have grown since
                 return content
             if isinstance(content, FileSlice):
-                content = content.content(self.file)
+                content = content.decode(self.file)
                 self._check_length(len(content))
             array = np.frombuffer(content, self.dtype).reshape(self.shape, order=self.order)
             if self.dtype.kind == 'U' and array.size:
@@ -113,18 +133,22 @@ class PickledArray:
         except Exception as error:
             raise PickleError(f'an array of {self.dtype} {self.shape} is damaged') from error
 
-    def read_float32(self):
-        """A float32 copy in C order, every non-finite cell set to 0.0, and how many there were."""
-        streamed = isinstance(self.content, FileSlice) and self.content.written == 'raw'
+    def read_float32(self) -> tuple[np.ndarray, int]:
+        """A float32 copy in C order with every non-finite cell set to 0.0, and their number.
+
+        Cells that lie in the file as they are get converted while they are read, `CELLS_AT_ONCE`
+        at a time, so that a float64 file needs no float64 copy in memory.
+        """
+        streamed = isinstance(self.content, FileSlice) and self.content.encoding == 'raw'
         source = None if streamed else self.read().reshape(-1, order=self.order)
         result, repaired = np.empty(self.size, np.float32), 0
-        buffer = None if self.dtype == result.dtype else np.empty(PIECE, self.dtype)
+        buffer = None if self.dtype == result.dtype else np.empty(CELLS_AT_ONCE, self.dtype)
         if streamed:
             self.file.seek(self.content.offset)
-        for start in range(0, self.size, PIECE):
-            cells = result[start : start + PIECE]
+        for start in range(0, self.size, CELLS_AT_ONCE):
+            cells = result[start : start + CELLS_AT_ONCE]
             if source is not None:
-                piece = source[start : start + PIECE]
+                piece = source[start : start + CELLS_AT_ONCE]
             else:
                 piece = cells if buffer is None else buffer[: len(cells)]
                 if self.file.readinto(piece.view('u1')) != piece.nbytes:
@@ -140,9 +164,10 @@ class PickledArray:
 
 
 class PickledDtype:
-    """What a pickle may say of a dtype: kind, size and byte order.
+    """The dtype of an array in a pickle; only kind, size and byte order can be set.
 
     numpy's own dtype takes any memory layout from a pickle without question, and crashes on some.
+    `value` is the numpy dtype. Raises RefusedError for every kind but numbers, strings, objects.
     """
 
     def __init__(self, code, *_):
@@ -153,7 +178,8 @@ class PickledDtype:
         if not self.value.itemsize:
             raise ValueError('cells of no size')
 
-    def build(self, state):
+    def set_state(self, state: tuple) -> None:
+        """Set the byte order, as numpy's `__setstate__` does; a dtype with fields is refused."""
         _, order, *fields = state[:5]
         if fields != [None] * 3 or as_text(order) not in ('<', '>', '|', '='):
             raise RefusedError('a numpy.dtype with fields')

@@ -1,133 +1,129 @@
-"""One split of MOSI in memory, and what can be said of it: lengths, padding, doubts."""
+"""One split of MOSI in memory: its arrays, which steps are padding, and what is wrong with it."""
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
+from msa_lab.data.errors import list_names
 from msa_lab.data.format import MODALITIES, STEPS
 
+Features = TypeVar('Features')  # np.ndarray or torch.Tensor; torch is not imported here
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One split in memory. N utterances of T = 50 steps; the arrays are read-only and shared.
+    """One split in memory: N utterances of T = 50 steps. The arrays are read-only and shared.
 
     `vision`, `text`, `audio` (N, T, width; 35, 300, 74 in `mosi_raw.pkl`) and `labels` (N,) are
     float32; padding is at the front, wherever the file has it. `ids` and `raw_text` are tuples of
-    N strings (`raw_text` is empty when the file has none); `repaired` counts per modality the
-    cells that were +inf, -inf or nan and are now 0.0.
+    N strings (`raw_text` is empty when the file has no sentences). `repaired` counts for each
+    modality the cells that were +inf, -inf or nan in the file and are 0.0 here.
     """
 
     vision: np.ndarray
     text: np.ndarray
     audio: np.ndarray
     labels: np.ndarray
-    ids: tuple
-    raw_text: tuple
-    repaired: dict
+    ids: tuple[str, ...]
+    raw_text: tuple[str, ...]
+    repaired: dict[str, int]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
-    def lengths(self):
+    def lengths(self) -> np.ndarray:
         """Number of steps of each utterance that are not padding, int64 (N,)."""
         return STEPS - padding_mask(self.vision, self.text, self.audio).sum(axis=1)
 
     @cached_property
-    def videos(self):
+    def videos(self) -> tuple[str, ...]:
         """The video of each utterance: its id without the segment ('VIDEO[3]', 'VIDEO$_$3')."""
         return tuple(re.split(r'\[|\$_\$', name)[0] for name in self.ids)
 
-    def words(self, index):
-        """The words of an utterance, one per true step; step numbers where that is not known."""
+    def words(self, index: int) -> list[str]:
+        """One word for each step of the utterance that is not padding.
+
+        Where the file has no sentence, or not one word per step, they are '1', '2', '3', ...
+        """
         words = self.raw_text[index].split() if self.raw_text else []
         if len(words) == self.lengths[index]:
             return words
         return [str(step) for step in range(1, self.lengths[index] + 1)]
 
-    def sentence(self, index):
-        """What was said, as far as the file tells: its `raw_text`, else the step numbers."""
+    def sentence(self, index: int) -> str:
+        """The sentence of the utterance; where the file has none, the numbers of its steps."""
         return self.raw_text[index] if self.raw_text else ' '.join(self.words(index))
 
     @property
-    def is_standin(self):
+    def is_standin(self) -> bool:
         """Whether the utterances come from the lab's synthetic stand-in and not from MOSI."""
         return self.ids[0].startswith('standin')
 
 
-def padding_mask(vision, text, audio):
-    """Which steps are padding, bool (N, T); of three arrays or three tensors (N, T, width).
+def padding_mask(vision: Features, text: Features, audio: Features) -> Features:
+    """Which steps of the utterances are padding: bool (N, T), True where a step is padding.
 
-    A step is padding when all three modalities are zero there and no earlier step is non-zero;
-    an utterance of nothing but padding keeps its last step.
+    The features are three numpy arrays or three torch tensors (N, T, width); the mask is of the
+    same kind and on the same device. A step is padding when all three modalities are zero there
+    and no earlier step is non-zero; an utterance of nothing but padding keeps its last step.
     """
-    filled = _filled(vision, text, audio)
+    filled = _filled_steps(vision, text, audio)
     filled[:, -1] = True
     return filled.cumsum(1) == 0
 
 
-def _filled(vision, text, audio):
-    """Which steps hold anything, bool (N, T)."""
+def _filled_steps(vision, text, audio):
+    """Which steps have a non-zero feature in any modality, bool (N, T); arrays or tensors."""
     return vision.any(-1) | text.any(-1) | audio.any(-1)
 
 
-def padding_side(splits):
-    """Where short utterances are filled up with zeros: 'front' or 'back'.
+def find_padding_side(splits: Iterable[Split]) -> str:
+    """The side on which the file of these splits fills up short utterances: 'front' or 'back'.
 
-    `splits` are Split objects; the side where more utterances have an empty step counts.
+    It is the side on which more utterances have an empty step.
     """
     front = back = 0
     for data in splits:
         features = [getattr(data, name) for name in MODALITIES]
-        front += np.count_nonzero(~_filled(*(x[:, :1] for x in features)))
-        back += np.count_nonzero(~_filled(*(x[:, -1:] for x in features)))
+        front += np.count_nonzero(~_filled_steps(*(x[:, :1] for x in features)))
+        back += np.count_nonzero(~_filled_steps(*(x[:, -1:] for x in features)))
     return 'back' if back > front else 'front'
 
 
-def move_padding_to_front(data):
-    """Shift every utterance, in place, so that its last filled step is its last step."""
+def move_padding_to_front(data: Split) -> None:
+    """Shift every utterance, in place, so that its last filled step becomes its last step."""
     features = [getattr(data, name) for name in MODALITIES]
-    shifts = _filled(*features)[:, ::-1].argmax(axis=1)
+    shifts = _filled_steps(*features)[:, ::-1].argmax(axis=1)
     for shift in np.unique(shifts[shifts > 0]):
         rows = shifts == shift
         for array in features:
             array[rows] = np.roll(array[rows], shift, axis=1)
 
 
-def doubts(splits):
-    """What makes results on these splits doubtful, a list of lines; `splits` is {name: Split}."""
+def find_warnings(splits: dict[str, Split]) -> list[str]:
+    """A line for each reason why results on these splits may be misleading; `{name: Split}`."""
     lines = []
     for name, data in splits.items():
         if len(data) == 1:
             lines.append(f'split {name!r} has one utterance: no correlation, no mean can be judged')
         features = [getattr(data, modality) for modality in MODALITIES]
-        if not _filled(*(x[:, -1:] for x in features)).all() and len(
-            empty := np.flatnonzero(~_filled(*features).any(1))
+        if not _filled_steps(*(x[:, -1:] for x in features)).all() and len(
+            empty := np.flatnonzero(~_filled_steps(*features).any(1))
         ):
             lines.append(
                 f'split {name!r}: {len(empty)} utterances of nothing but padding, '
-                f'{some(data.ids[i] for i in empty)}: no model can tell them apart'
+                f'{list_names(data.ids[i] for i in empty)}: no model can tell them apart'
             )
     owners = Counter(name for data in splits.values() for name in set(data.ids))
     if repeated := sorted(name for name, count in owners.items() if count > 1):
         lines.append(
-            f'{len(repeated)} ids stand in more than one split, {some(repeated)}: a leak, test '
-            f'results on this file are too good'
+            f'{len(repeated)} ids stand in more than one split, {list_names(repeated)}: a leak, '
+            f'test results on this file are too good'
         )
     return lines
-
-
-def some(names, most=5):
-    """The first names of a collection, in words."""
-    names = list(names)
-    first = ', '.join(shown(name[:50]) for name in names[:most])
-    return first + (f' and {len(names) - most} more' if names[most:] else '')
-
-
-def shown(name):
-    """A name that comes from a file, on one line and without control characters."""
-    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in name)

@@ -1,14 +1,16 @@
 """The stand-in data set: synthetic, in the exact format of `mosi_raw.pkl`, as hard as MOSI.
 
-The real file may not be passed on, so the lab brings data of its own. They tell a simple story.
-A speaker has a latent sentiment, five raters score it, and what is said, shown and heard gives
-hints: sentiment words that may be negated, intensified or weakened; a face and a voice that say
-little, differ strongly from speaker to speaker, and betray the utterances meant ironically.
-Numbers measured on it are numbers about this story and never about CMU-MOSI.
+The real file may not be passed on, so the lab brings data of its own. Each utterance has a latent
+sentiment. Five simulated raters score it, which gives the label, and each modality depends on it:
+the text has sentiment words, which may be negated, intensified or weakened; face and voice depend
+on it weakly, differ strongly from speaker to speaker, and carry a mark where an utterance is
+ironic, which means that its words express the opposite of its sentiment.
+Numbers measured on it are numbers about this model of speakers and never about CMU-MOSI.
 
 `python -m msa_lab.data.synthetic` writes the file and prints what it is.
 """
 
+import argparse
 import pickle
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,29 +20,34 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from msa_lab.data import synthetic_words as words
+from msa_lab.data.errors import DataError
 from msa_lab.data.format import DEFAULT_PATH, DOWNLOAD_URL, SPLITS, STEPS, WIDTHS
-from msa_lab.data.mosi_file import DataError, check_structure, opened
-from msa_lab.files.atomic import atomic_write
 from msa_lab.data.inspection import describe
+from msa_lab.data.mosi_file import open_pickle
+from msa_lab.data.structure import check_structure
+from msa_lab.files.atomic import atomic_write
 
 STANDIN_PATH = Path('data/mosi_standin.pkl')
 
-# How a slot for a sentiment word is worded, and what that does to the word's valence.
+# A sentiment word may stand behind a modifier, which multiplies its valence by a gain.
 WORDINGS = ('plain', 'negated', 'intensified', 'diminished')
 GAINS = np.array([1.0, -0.8, 1.6, 0.5])
-INTENSIFIED, DIMINISHED = 0.20, 0.10
-RATERS, RATING_NOISE = 5, 0.4
-LATENT_RANGE = 2.75
-LATENT_SCALE = 1.6
+INTENSIFIED, DIMINISHED = 0.20, 0.10  # shares of the sentiment words
+RATERS, RATING_NOISE = 5, 0.4  # the noise is a standard deviation, in units of the score
+LATENT_RANGE = 2.75  # the latent sentiment lies in (-2.75, 2.75)
+LATENT_SCALE = 1.6  # its standard deviation, nearly
 
 
 @dataclass(frozen=True)
 class Settings:
-    """A world that a stand-in can describe. The defaults are the calibrated ones."""
+    """The arguments of `make_standin`. The defaults are calibrated to be as hard as CMU-MOSI.
+
+    `videos` and `utterances` are the sizes of the splits train, valid and test.
+    """
 
     seed: int = 0
-    videos: tuple = (52, 10, 31)
-    utterances: tuple = (1284, 229, 686)
+    videos: tuple[int, int, int] = (52, 10, 31)
+    utterances: tuple[int, int, int] = (1284, 229, 686)
     negation: float = 0.11  # share of the sentiment slots that are negated
     irony: float = 0.06  # share of the utterances whose words say the opposite
     speaker: float = 1.0  # strength of the per-video offset of voice and face
@@ -56,12 +63,13 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Story:
-    """What lies behind the N utterances of a split; a model never sees it, an oracle does.
+class LatentVariables:
+    """The variables from which the N utterances of a split were made and which no model sees.
 
-    `latent` (N,) is the true sentiment; `ironic` (N,) bool; `affect` (N, 2) what face and voice
-    hint at, noise included; `slot_owner` (S,) the utterance of each sentiment word, `slot_value`
-    (S,) its valence times the gain of its wording, `slot_wording` (S,) an index into WORDINGS.
+    `latent` (N,) is the sentiment in (-2.75, 2.75). `ironic` (N,) is bool. `affect` (N, 2) is the
+    sentiment as face and voice show it, noise included, in units of `LATENT_SCALE`. There are S
+    sentiment words: `slot_owner` (S,) is the utterance of each, `slot_value` (S,) its valence times
+    the gain of its modifier, `slot_wording` (S,) the modifier, an index into `WORDINGS`.
     """
 
     latent: np.ndarray
@@ -72,19 +80,20 @@ class Story:
     slot_wording: np.ndarray
 
     @property
-    def negated(self):
+    def negated(self) -> np.ndarray:
         """Which utterances have a negated sentiment word, bool (N,)."""
         negated = self.slot_owner[self.slot_wording == WORDINGS.index('negated')]
         return np.isin(np.arange(len(self.latent)), negated)
 
 
 class World:
-    """Everything drawn from one `Settings`; `split(name)` gives the fields and the `Story`.
+    """The generator of the data set that `Settings` describe; `split` makes one split of it.
 
-    Each concern has a random stream of its own, so that a change in one moves no other.
+    Each concern (lexicon, labels, words, ...) has a random stream of its own, so that a change of
+    one setting leaves alone what does not depend on it. Raises ValueError for impossible settings.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings):
         if settings.lexicon % 2 or not 2 <= settings.lexicon <= 400:
             raise ValueError(f'lexicon must be even and in [2, 400]; got {settings.lexicon}')
         if not 0 <= settings.negation <= 1 - INTENSIFIED - DIMINISHED:
@@ -100,14 +109,14 @@ class World:
                 raise ValueError(f'{utterances} utterances cannot come from {videos} videos')
         self.settings = settings
 
-    def stream(self, concern, part=0):
-        """The random generator of one concern, for the part (split) of that number."""
+    def stream(self, concern: str, part: int = 0) -> np.random.Generator:
+        """The random generator of one concern, for the split of that number."""
         concerns = ('vocabulary', 'lexicon', 'modality', 'labels', 'words', 'vision', 'audio')
         return np.random.default_rng([self.settings.seed, concerns.index(concern), part])
 
     @cached_property
-    def lexicon(self):
-        """The sentiment words and their valences in +-[0.3, 3], as (words, float array)."""
+    def lexicon(self) -> tuple[list[str], np.ndarray]:
+        """The sentiment words and their valences, whose absolute values are in [0.3, 3]."""
         rng, half = self.stream('lexicon'), self.settings.lexicon // 2
         chosen, valences = [], []
         for table, sign in ((words.POSITIVE, 1), (words.NEGATIVE, -1)):
@@ -117,11 +126,12 @@ class World:
         return chosen, np.concatenate(valences)
 
     @cached_property
-    def vocabulary(self):
-        """Words in decreasing order of frequency, their frequencies and their (V, 300) vectors.
+    def vocabulary(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """All V words, the frequencies (F,) of the first F of them, and the vectors (V, 300).
 
-        Fillers (real neutral words first, then invented ones) follow Zipf's law; the modifiers
-        and the sentiment words come behind them, for they are drawn by what they mean.
+        The first F words are fillers, neutral words and then invented ones, in decreasing order of
+        frequency, which follows Zipf's law. Modifiers and sentiment words come behind them; they
+        have no frequency, because they are drawn by their meaning.
         """
         rng, size = self.stream('vocabulary'), WIDTHS['text']
         special = [*words.NEGATORS, *words.INTENSIFIERS, *words.DIMINISHERS]
@@ -147,8 +157,8 @@ class World:
         frequencies = 1 / (np.arange(n_filler) + 3.0)
         return tokens, frequencies / frequencies.sum(), vectors
 
-    def split(self, name):
-        """One split: the dict of fields as `mosi_raw.pkl` has them, and the `Story` behind it."""
+    def split(self, name: str) -> tuple[dict, LatentVariables]:
+        """One split: its fields as in `make_standin`, and the variables from which it was made."""
         part = SPLITS.index(name)
         n, n_videos = self.settings.utterances[part], self.settings.videos[part]
         rng = self.stream('labels', part)
@@ -166,26 +176,30 @@ class World:
         ironic = rng.random(n) < self.settings.irony
         marked = rng.choice(3, n, p=(0.4, 0.4, 0.2))  # voice, face, both
 
-        tokens, slots = self.write(latent * np.where(ironic, -1, 1), lengths, part)
+        tokens, slots = self.draw_words(latent * np.where(ironic, -1, 1), lengths, part)
         affect = np.empty((n, 2))
         fields = {}
         for column, (modality, unmarked) in enumerate((('vision', 0), ('audio', 1))):
             mark = ironic & (marked != unmarked)
-            fields[modality], affect[:, column] = self.act(
+            fields[modality], affect[:, column] = self.draw_features(
                 modality, latent, video, lengths, mark, part
             )
-        fields['text'] = self.embed(tokens)
+        fields['text'] = self.look_up_vectors(tokens)
         fields['labels'] = ratings.mean(axis=1).astype(np.float32).reshape(n, 1, 1)
         number = video + sum(self.settings.videos[:part])
         segment = np.arange(n) - np.searchsorted(video, video)
         fields['id'] = [f'standin{v:03d}[{s}]' for v, s in zip(number, segment, strict=True)]
         fields['raw_text'] = [' '.join(self.vocabulary[0][t] for t in row) for row in tokens]
-        return fields, Story(latent, ironic, affect, *slots)
+        return fields, LatentVariables(latent, ironic, affect, *slots)
 
-    def write(self, stance, lengths, part):
-        """The words of every utterance as lists of vocabulary indices, and their slots.
+    def draw_words(
+        self, expressed: np.ndarray, lengths: np.ndarray, part: int
+    ) -> tuple[list[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The words of N utterances, and which of them are sentiment words.
 
-        `stance` (N,) is the sentiment that the words express (its opposite under irony).
+        `expressed` (N,) is the sentiment that the words express, `lengths` (N,) the number of
+        words, `part` the number of the split. Returns the words of each utterance as indices into
+        the vocabulary, and `slot_owner`, `slot_value`, `slot_wording` of `LatentVariables`.
         """
         rng, settings = self.stream('words', part), self.settings
         tokens, frequencies, _ = self.vocabulary
@@ -208,7 +222,7 @@ class World:
                 if begin < 0 or not free[begin : place + 1].all():
                     continue
                 free[begin : place + 1] = False
-                aim = (stance[i] + rng.normal(0, settings.slot_noise)) / GAINS[wording]
+                aim = (expressed[i] + rng.normal(0, settings.slot_noise)) / GAINS[wording]
                 closeness = np.exp(-0.5 * ((valences - aim) / 0.3) ** 2) + 1e-9
                 word = rng.choice(len(valences), p=closeness / closeness.sum())
                 row[place] = first_word + word
@@ -220,16 +234,30 @@ class World:
             utterances.append(row)
         return utterances, (np.array(owner, int), np.array(value), np.array(wordings, int))
 
-    def embed(self, tokens):
-        """Word vectors of the utterances, padded with zeros at the front: float32 (N, 50, 300)."""
+    def look_up_vectors(self, tokens: list[np.ndarray]) -> np.ndarray:
+        """Word vectors of N utterances, padded with zeros at the front: float32 (N, 50, 300)."""
         vectors = self.vocabulary[2].astype(np.float32)
         text = np.zeros((len(tokens), STEPS, vectors.shape[1]), np.float32)
         for row, target in zip(tokens, text, strict=True):
             target[STEPS - len(row) :] = vectors[row]
         return text
 
-    def act(self, modality, latent, video, lengths, marked, part):
-        """Features of face or voice, float32 (N, 50, width), and the hint (N,) they hold."""
+    def draw_features(
+        self,
+        modality: str,
+        latent: np.ndarray,
+        video: np.ndarray,
+        lengths: np.ndarray,
+        marked: np.ndarray,
+        part: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Features of face ('vision') or voice ('audio') for N utterances.
+
+        `latent` (N,) is the sentiment, `video` (N,) the number of the video, `lengths` (N,) the
+        number of steps that are not padding, `marked` (N,) whether the features carry the mark of
+        irony, `part` the number of the split. Returns the features, float32 (N, 50, width), and
+        the sentiment that they show, noise included: a column of `LatentVariables.affect`.
+        """
         settings, width = self.settings, WIDTHS[modality]
         structure = self.stream('modality', ('vision', 'audio').index(modality))
         offsets = unit_rows(structure.normal(size=(8, width)))
@@ -239,8 +267,9 @@ class World:
 
         rng, n = self.stream(modality, part), len(latent)
         speaker = rng.normal(size=(video.max() + 1, 8)) @ offsets * np.sqrt(width / 8)
-        hint = latent / LATENT_SCALE + settings.affect_noise * rng.normal(size=n)
-        utterance = settings.speaker * speaker[video] + settings.affect * hint[:, None] * direction
+        affect = latent / LATENT_SCALE + settings.affect_noise * rng.normal(size=n)
+        utterance = settings.speaker * speaker[video]
+        utterance += settings.affect * affect[:, None] * direction
         utterance += settings.irony_mark * marked[:, None] * mark
         noise = rng.standard_t(4, size=(n, STEPS + 2, width))
         noise = (noise[:, 2:] + noise[:, 1:-1] + noise[:, :-2]) / np.sqrt(3)
@@ -254,16 +283,16 @@ class World:
             row = rng.integers(n, size=50)
             step = rng.integers(1, lengths[row] + 1)
             features[row, -step, rng.integers(width, size=50)] = rng.choice((-np.inf, np.inf), 50)
-        return features.astype(np.float32), hint
+        return features.astype(np.float32), affect
 
 
-def unit_rows(matrix):
-    """Rows scaled to length 1; a row of zeros stays."""
+def unit_rows(matrix: np.ndarray) -> np.ndarray:
+    """The rows (N, D) scaled to length 1; a row of zeros stays."""
     return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
 
 
 @lru_cache
-def invented_words(count):
+def invented_words(count: int) -> list[str]:
     """`count` distinct pronounceable words that mean nothing, the same ones every time."""
     real = {*words.POSITIVE, *words.NEGATIVE, *words.NEUTRAL}
     onsets = (*'bdfgklmnprstvz', 'br', 'dr', 'gl', 'kr', 'pl', 'st', 'tr')
@@ -273,23 +302,23 @@ def invented_words(count):
     return [made[i] for i in np.random.default_rng(0).permutation(len(made))[:count]]
 
 
-def make_standin(**settings):
+def make_standin(**settings) -> dict[str, dict]:
     """The stand-in as a dict in the format of `mosi_raw.pkl`; see `Settings` for the arguments.
 
     Each split holds `vision` (N, 50, 35), `text` (N, 50, 300), `audio` (N, 50, 74) and `labels`
     (N, 1, 1), float32, `id` and `raw_text`, lists of N strings. About 50 cells of the training
-    audio are +-inf. The same arguments give the same arrays.
+    audio are +-inf. The same arguments give the same arrays; ValueError for impossible ones.
     """
     world = World(Settings(**settings))
     return {name: world.split(name)[0] for name in SPLITS}
 
 
-def ensure_data(path=None):
-    """The path of a data file that is there: yours, the real one, or the stand-in.
+def ensure_data(path: str | Path | None = None) -> Path:
+    """The path of a data file that exists: `path`, the real file, or the stand-in.
 
-    A `path` that is given must exist (FileNotFoundError). Without one it is `./mosi_raw.pkl` if
-    that exists, else `data/mosi_standin.pkl`, which is generated when it is missing, damaged or
-    older than the code that makes it, and never under the real file's name.
+    A `path` must exist; FileNotFoundError otherwise. Without one (None or '') the result is
+    `./mosi_raw.pkl` if that exists, else `data/mosi_standin.pkl`, which is generated when it is
+    missing, damaged or older than the code that makes it.
     """
     if path:
         if not Path(path).is_file():
@@ -306,12 +335,12 @@ def ensure_data(path=None):
 
 
 def _is_current(path):
-    """Whether a stand-in is there that is whole and as new as the code that makes it."""
+    """Whether the stand-in exists, is undamaged and is newer than the code that makes it."""
     newest_source = max(Path(file).stat().st_mtime for file in (__file__, words.__file__))
     if not path.is_file() or path.stat().st_mtime < newest_source:
         return False
     try:
-        with opened(path) as content:
+        with open_pickle(path) as content:
             check_structure(content, path.name, path.stat().st_size)
     except DataError as error:
         print(f'{error}; it is generated anew')
@@ -319,13 +348,22 @@ def _is_current(path):
     return True
 
 
-def write_standin(path, **settings):
-    """Write `make_standin(**settings)` to `path`: beside it first, then renamed."""
+def write_standin(path: str | Path, **settings) -> None:
+    """Write `make_standin(**settings)` to `path`, whole or not at all; OSError when it fails."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         pickle.dump(make_standin(**settings), file, protocol=4)
 
 
-if __name__ == '__main__':
+def main() -> None:
+    """The command line: write the stand-in where `ensure_data` looks for it, and describe it."""
+    argparse.ArgumentParser(
+        prog='python -m msa_lab.data.synthetic',
+        description=f'Write the synthetic stand-in to {STANDIN_PATH} and say what it is.',
+    ).parse_args()
     write_standin(STANDIN_PATH)
     print(describe(STANDIN_PATH))
+
+
+if __name__ == '__main__':
+    main()

@@ -10,22 +10,23 @@ from msa_lab.files.atomic import atomic_write
 
 
 def save_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Write the model's weights to `path`: a crash leaves the old file or the new one.
+    """Write the model's weights (its `state_dict`) to `path`.
 
-    Raises OSError when they cannot be written; the older file stays.
+    A crash at any moment leaves the whole older file or the whole new one. Raises OSError when the
+    weights cannot be written, for example to a full disk; the older file stays.
     """
-    content = io.BytesIO()  # to a full disk, torch.save itself reports no OSError
+    content = io.BytesIO()  # torch.save itself does not raise OSError when the disk is full
     torch.save(model.state_dict(), content)
     with atomic_write(path) as file:
         file.write(content.getbuffer())
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Put the weights in the file `path` into the model, on whichever device that is.
+    """Load the weights in the file `path` into the model, which may be on any device.
 
-    Nothing but tensors is read from the file. Raises FileNotFoundError when it is not there,
-    ValueError, in one line, when it is damaged or no checkpoint, and RuntimeError when it is one
-    of another model.
+    Only tensors are read from the file, so no code in it can run. Raises FileNotFoundError when
+    there is no such file, ValueError when it is damaged or no checkpoint (both in one line), and
+    RuntimeError when it is the checkpoint of a model with other weights.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'no checkpoint {path}: train the model first')

@@ -1,26 +1,20 @@
-"""Reading back what a training wrote for TensorBoard, without a browser."""
+"""Reading what a training logged for TensorBoard, without a browser."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
-def _accumulators(log_dir):
-    """An EventAccumulator for each folder of the run directory that has event files."""
-    folders = sorted({file.parent for file in Path(log_dir).rglob('events.out.tfevents.*')})
-    for folder in folders:
-        name = folder.relative_to(log_dir).as_posix()
-        yield name, EventAccumulator(str(folder), size_guidance={'scalars': 0}).Reload()
+def read_scalars(log_dir: str | Path) -> dict[tuple[str, str], tuple[list[int], list[float]]]:
+    """The scalars of a run directory: {(sub-directory, tag): (steps, values)}.
 
-
-def read_scalars(log_dir):
-    """The scalars of a run directory: {(sub-directory, tag): (steps, values)}, lists of numbers.
-
-    Raises FileNotFoundError when there are none.
+    The sub-directory is relative to `log_dir`: 'train' and 'valid' in the runs of the lab. Raises
+    FileNotFoundError when there are no scalars.
     """
     scalars = {}
-    for name, events in _accumulators(log_dir):
+    for name, events in _read_event_files(log_dir):
         for tag in events.Tags()['scalars']:
             points = events.Scalars(tag)
             scalars[name, tag] = [p.step for p in points], [p.value for p in points]
@@ -29,14 +23,22 @@ def read_scalars(log_dir):
     return scalars
 
 
-def read_graph(log_dir):
+def read_graph(log_dir: str | Path) -> dict[str, int]:
     """How many nodes of the logged model graph belong to each sub-module, {name: count}.
 
     Raises FileNotFoundError when no graph was logged.
     """
-    for _, events in _accumulators(log_dir):
+    for _, events in _read_event_files(log_dir):
         if events.Tags()['graph']:
             scopes = (node.name.split('/') for node in events.Graph().node)
             modules = (scope[1] for scope in scopes if len(scope) > 2)
             return dict(Counter(name.split('[')[-1].rstrip(']') for name in modules))
     raise FileNotFoundError(f'no model graph in {log_dir}: use RunWriter.add_graph first')
+
+
+def _read_event_files(log_dir: str | Path) -> Iterator[tuple[str, EventAccumulator]]:
+    """The name and the events of each folder of the run directory that has event files."""
+    folders = sorted({file.parent for file in Path(log_dir).rglob('events.out.tfevents.*')})
+    for folder in folders:
+        name = folder.relative_to(log_dir).as_posix()
+        yield name, EventAccumulator(str(folder), size_guidance={'scalars': 0}).Reload()

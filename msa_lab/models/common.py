@@ -1,26 +1,39 @@
-"""What the published systems share: the scale of the scores and a loss of their own."""
+"""What the published systems share: the scale of their scores, their loss, their size.
+
+Every system is called with `(vision, text, audio)`, float tensors (B, T, 35), (B, T, 300) and
+(B, T, 74) with padding at the front, and returns the scores (B, 1) in (-3, 3). A system whose
+paper adds terms to the training loss has a method `criterion()` that returns this loss.
+"""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 
-def to_score(output):
-    """Real numbers to the scale of the labels, (-3, 3)."""
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable parameters of a module."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def to_score(output: Tensor) -> Tensor:
+    """Map real numbers to the scale of the labels, (-3, 3), with a sigmoid; any shape."""
     return 6 * torch.sigmoid(output) - 3
 
 
 class TrainingLoss(nn.Module):
-    """MSE; while the model trains, `model.training_loss(mse, label)` in its place.
+    """The loss of a model that adds terms of its own to the mean squared error (MSE).
 
-    The loss belongs to the model's last forward pass, as in `criterion(model(...), label)`. In
-    eval mode it is the MSE alone, so that validation losses of all models can be compared.
+    `forward(output, label)` takes scores and labels (B,) and returns a scalar. In training mode it
+    is `model.training_loss(mse, label)`, which may use what the model kept of its last forward
+    pass: call the model first and the loss on its result, as in `criterion(model(...), label)`.
+    In eval mode it is the MSE alone, so that the validation losses of all models can be compared.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: nn.Module):
         super().__init__()
-        self.models = (model,)  # in a tuple: the model is no part of its own loss
+        self.models = (model,)  # in a tuple, so that the model is not registered as a sub-module
 
-    def forward(self, output, label):
-        task, (model,) = mse_loss(output, label), self.models
-        return model.training_loss(task, label) if model.training else task
+    def forward(self, output: Tensor, label: Tensor) -> Tensor:
+        mse = mse_loss(output, label)
+        (model,) = self.models
+        return model.training_loss(mse, label) if model.training else mse

@@ -1,25 +1,33 @@
-"""What models do about padding: an utterance has 50 steps, most of them zeros at the front.
+"""What models do about padding: an utterance has 50 steps, and most of them are zeros in front.
 
-`padding` is bool (B, T), True where a step is padding and not part of the utterance.
+`padding` is a bool tensor (B, T), True where a step is padding and not part of the utterance; all
+padding of an utterance lies in front of its other steps, which are called the true steps.
+`msa_lab.data.padding_mask` makes it.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from msa_lab.data.split import padding_mask
+from msa_lab.data import padding_mask
 
 
 def masked_mean(sequence: Tensor, padding: Tensor) -> Tensor:
-    """Mean over the steps that are not padding: (B, T, D), bool (B, T) -> (B, D); 0 of none."""
+    """Mean over the true steps of each utterance: (B, T, D), bool (B, T) -> (B, D).
+
+    It is 0 for an utterance where every step is marked as padding.
+    """
     weight = (~padding).unsqueeze(-1).to(sequence.dtype)  # (B, T, 1)
     return (sequence * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-def cut_shared_padding(vision: Tensor, text: Tensor, audio: Tensor) -> tuple[Tensor, ...]:
-    """The batch without the first steps that are padding in every utterance, and its padding.
+def cut_shared_padding(
+    vision: Tensor, text: Tensor, audio: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A batch without the first steps that are padding in every utterance, and its mask.
 
-    Returns `(vision, text, audio, padding)`, (B, T', D) three times and bool (B, T').
+    Takes float (B, T, width) of each modality; returns them with T' <= T steps, (B, T', width),
+    and `padding`, bool (B, T').
     """
     padding = padding_mask(vision, text, audio)
     first = int(padding.all(0).sum())
@@ -27,9 +35,10 @@ def cut_shared_padding(vision: Tensor, text: Tensor, audio: Tensor) -> tuple[Ten
 
 
 def roll_steps(sequence: Tensor, shifts: Tensor) -> Tensor:
-    """Every utterance moved round by its own number of steps: (B, T, D), int (B,) -> (B, T, D).
+    """Rotate the steps of every utterance by a number of its own: (B, T, D), int (B,) -> (B, T, D).
 
-    Step t of the result is step (t + shift) mod T of the input.
+    Step t of the result is step (t + shift) mod T of the input; so a positive shift moves steps to
+    the front.
     """
     steps = torch.arange(sequence.shape[1], device=sequence.device)
     order = (steps + shifts.unsqueeze(1)) % len(steps)  # (B, T)
@@ -37,27 +46,28 @@ def roll_steps(sequence: Tensor, shifts: Tensor) -> Tensor:
 
 
 def pack_true_steps(sequence: Tensor, padding: Tensor) -> PackedSequence:
-    """The steps that are not padding, packed for an LSTM: (B, T, D), bool (B, T).
+    """The true steps of (B, T, D) alone, in the form that `nn.LSTM` reads; `padding` is (B, T).
 
-    Packing wants the padding at the back, so every utterance is moved to the front first.
+    `pack_padded_sequence` expects padding at the back, so every utterance is rotated first.
     """
-    front = padding.sum(1)  # (B,): steps of padding
-    lengths = (padding.shape[1] - front).cpu()
-    words = roll_steps(sequence, front)
+    shifts = padding.sum(1)  # (B,): the steps of padding in front
+    lengths = (padding.shape[1] - shifts).cpu()
+    words = roll_steps(sequence, shifts)
     return pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
 
 
 def unpack_true_steps(packed: PackedSequence, padding: Tensor) -> Tensor:
-    """The reverse of `pack_true_steps`: (B, T, H), with zeros where `padding` is True."""
+    """The reverse of `pack_true_steps`: (B, T, H), padding in front again and filled with zeros."""
     steps = padding.shape[1]
     sequence, _ = pad_packed_sequence(packed, batch_first=True, total_length=steps)
     return roll_steps(sequence, -padding.sum(1))
 
 
 def last_states(lstm: nn.LSTM, sequence: Tensor, padding: Tensor) -> Tensor:
-    """The states of an LSTM after the true steps alone, all directions: (B, T, D) -> (B, H).
+    """The final hidden states of an LSTM that reads the true steps alone.
 
-    Nothing is read of the padding, and the way back begins at the last word.
+    Takes (B, T, D) and `padding` (B, T); returns (B, H), the states of all directions joined. The
+    backward direction begins at the last true step and ends at the first.
     """
     _, (hidden, _) = lstm(pack_true_steps(sequence, padding))
     return torch.cat(list(hidden), dim=1)

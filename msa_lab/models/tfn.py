@@ -1,17 +1,18 @@
 """Tensor Fusion Network (TFN): Zadeh et al., EMNLP 2017."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from msa_lab.models.common import to_score
 from msa_lab.models.padding import cut_shared_padding, last_states, masked_mean
 
 
-def tensor_fusion(audio, vision, text):
-    """Outer product of the three, a 1 put before each: (B, a), (B, v), (B, t) -> (B, N).
+def tensor_fusion(audio: Tensor, vision: Tensor, text: Tensor) -> Tensor:
+    """The paper's fusion layer: the outer product of three vectors, a 1 put in front of each.
 
-    N = (1 + a)(1 + v)(1 + t): thanks to the ones it holds, beside all products of three, those
-    of two, and each single feature.
+    (B, a), (B, v), (B, t) -> (B, N) with N = (1 + a)(1 + v)(1 + t). Thanks to the ones, the result
+    holds every single feature and all products of two of them beside the products of three.
     """
     audio, vision, text = (
         torch.cat([x.new_ones(len(x), 1), x], dim=1) for x in (audio, vision, text)
@@ -20,9 +21,14 @@ def tensor_fusion(audio, vision, text):
 
 
 class AveragedEncoder(nn.Module):
-    """TFN's network for vision or audio: the mean over the true steps, then three ReLU layers."""
+    """TFN's embedding subnetwork of vision or audio: (B, T, width), bool (B, T) -> (B, size).
 
-    def __init__(self, width, size, hidden=32, dropout=0.2):
+    The mean over the true steps is normalised (BatchNorm) and goes through three layers of Linear
+    and ReLU. In training, a batch of one utterance is normalised by the running statistics, because
+    one utterance has no spread.
+    """
+
+    def __init__(self, width: int, size: int, hidden: int = 32, dropout: float = 0.2):
         super().__init__()
         self.norm = nn.BatchNorm1d(width)
         self.layers = nn.Sequential(
@@ -32,30 +38,38 @@ class AveragedEncoder(nn.Module):
             *(nn.Linear(hidden, size), nn.ReLU()),
         )
 
-    def forward(self, sequence, padding):
-        average = masked_mean(sequence, padding)
-        if len(average) == 1 and self.training:  # one utterance has no statistics of its own
-            norm = self.norm
-            normed = nn.functional.batch_norm(
-                average, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
-            )
+    def forward(self, sequence: Tensor, padding: Tensor) -> Tensor:
+        mean = masked_mean(sequence, padding)  # (B, width)
+        norm = self.norm
+        if len(mean) == 1 and self.training:
+            statistics = norm.running_mean, norm.running_var
+            normalised = batch_norm(mean, *statistics, norm.weight, norm.bias, eps=norm.eps)
         else:
-            normed = self.norm(average)
-        return self.layers(normed)  # (B, size)
+            normalised = norm(mean)
+        return self.layers(normalised)  # (B, size)
 
 
 class TFN(nn.Module):
     """Tensor Fusion Network: Zadeh et al., EMNLP 2017, arXiv 1707.07250.
 
-    From the paper: the embedding subnetworks (time averages through three ReLU layers of 32 units
-    for vision and audio, the last state of an LSTM for text), the three-fold outer product with
-    the prepended ones, dropout, and a regression network of two layers on top.
-    Deviations: the subnetworks end in 4 (audio) and 16 (vision) units and the text in 64, so that
-    the tensor has 5 x 17 x 65 = 5525 cells; the regression network is 32 wide, not 128; a batch of
-    one utterance is normalised by the running statistics.
+    From the paper: the embedding subnetworks (for vision and audio the mean over time through
+    three ReLU layers of 32 units, for text the last state of an LSTM), their three-fold outer
+    product (`tensor_fusion`), dropout, and a regression network with two hidden layers.
+
+    Deviations: the subnetworks end in 4 units for audio, 16 for vision and 64 for text, so that the
+    fused tensor has 5 x 17 x 65 = 5525 cells; the regression network is 32 units wide, not 128; a
+    training batch of one utterance is normalised by the running statistics.
+
+    `forward`: (B, T, 35), (B, T, 300), (B, T, 74) -> (B, 1) in (-3, 3); widths are keywords.
     """
 
-    def __init__(self, vision_dim=35, text_dim=300, audio_dim=74, dropout=0.2):
+    def __init__(
+        self,
+        vision_dim: int = 35,
+        text_dim: int = 300,
+        audio_dim: int = 74,
+        dropout: float = 0.2,
+    ):
         super().__init__()
         self.audio = AveragedEncoder(audio_dim, 4)
         self.vision = AveragedEncoder(vision_dim, 16)
@@ -68,7 +82,7 @@ class TFN(nn.Module):
             nn.Linear(32, 1),
         )
 
-    def forward(self, vision, text, audio):
+    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         vision, text, audio, padding = cut_shared_padding(vision, text, audio)
         text = self.text_fc(last_states(self.text_lstm, text, padding))  # (B, 64)
         fused = tensor_fusion(self.audio(audio, padding), self.vision(vision, padding), text)

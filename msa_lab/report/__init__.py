@@ -1,7 +1,7 @@
-"""What people look at: every plot of the lab (`figures`) and the HTML page (`html_page`).
+"""What readers see: every plot of the lab (`figures`) and the HTML page (`html_page`).
 
-A figure takes arrays and plain values and returns a matplotlib Figure; no model comes in here.
-Import `msa_lab.report.html_page` by its own name: it needs nbconvert.
+A figure is made from arrays and plain values and returned as a matplotlib Figure.
+`msa_lab.report.html_page` is imported by its own name alone, because it needs nbconvert.
 """
 
 from msa_lab.report import figures

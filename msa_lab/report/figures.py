@@ -1,49 +1,65 @@
-"""Every plot of the lab, one function each; each returns a matplotlib Figure.
+"""Every plot of the lab, one function each, which returns a matplotlib Figure.
 
-Colours mean the same thing in every figure: one colour per modality, one per split, all
-distinguishable for colour-blind readers. Functions take arrays and plain values, no model.
+A colour means the same thing in every figure: there is one for each modality, split and model, and
+colour-blind readers can tell them apart. The functions take arrays and plain values, and no model.
+The first line of a docstring is also the text that the HTML page has in place of the figure for
+readers who cannot see it: it says what the figure shows.
 """
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from msa_lab.data import MODALITIES
 
 COLOURS = {'vision': '#0072B2', 'text': '#D55E00', 'audio': '#009E73'}
 SPLIT_COLOURS = {'train': '#4D4D4D', 'valid': '#CC79A7', 'test': '#E69F00'}
 ACCENT = '#6A51A3'
-MODEL_STYLES = {  # one colour and marker per model, in every figure
+MODEL_STYLES = {  # colour, and marker with line style
     'baseline': ('#4D4D4D', 'o-'),
     'TFN': ('#E69F00', 's--'),
-    'better model': (ACCENT, 'D-'),
+    'improved model': (ACCENT, 'D-'),
 }
 SCORES = np.arange(-3, 4)
 
 
-def _figure(width, height, rows=1, columns=1, title='', **kwargs):
-    """A Figure of that size in inches and its axes, without the frame lines nobody reads."""
+def _figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, title: str = '', **kwargs: Any
+) -> tuple[Figure, Any]:
+    """A Figure of that size in inches and its axes, without lines at the top and at the right.
+
+    The keywords go to `Figure.subplots`, which returns the axes: one, or an array of them.
+    """
     figure = Figure(figsize=(width, height), layout='constrained', dpi=100)
     axes = figure.subplots(rows, columns, **kwargs)
     for ax in np.ravel(axes):
         ax.spines[['top', 'right']].set_visible(False)
     if title:
-        figure.suptitle(_plain(title), fontsize=11)
+        figure.suptitle(_without_formulas(title), fontsize=11)
     return figure, axes
 
 
-def _plain(text):
-    """Text of a data file as matplotlib shows it unchanged: a `$` there begins no formula."""
+def _without_formulas(text: str) -> str:
+    """Text that matplotlib draws unchanged: without this, a `$` in it would begin a formula."""
     return text.replace('$', r'\$')
 
 
-def _colour_modalities(labels):
-    """Tick labels that name a modality get its colour."""
+def _colour_modalities(labels: Iterable[Text]) -> None:
+    """Give every tick label that names a modality the colour of this modality."""
     for label in labels:
         label.set_color(COLOURS.get(label.get_text(), 'black'))
 
 
-def label_histogram(labels, title=''):
-    """Histograms of labels {split: (N,)}: one bin per class of Acc-7, as shares of the split."""
+def label_histogram(labels: dict[str, np.ndarray], title: str = '') -> Figure:
+    """Histogram of the labels of each split: the share of utterances in each class of Acc-7.
+
+    `labels` is {split: (N,)}; the mean of each split is marked.
+    """
     figure, axes = _figure(9, 3, 1, len(labels), title, sharey=True, squeeze=False)
     edges = np.arange(-3.5, 4)
     for ax, (split, values) in zip(axes[0], labels.items(), strict=True):
@@ -57,29 +73,32 @@ def label_histogram(labels, title=''):
     return figure
 
 
-def length_histogram(lengths, steps, title=''):
-    """How many of the `steps` positions are not padding, `lengths` {split: (N,)}."""
+def length_histogram(lengths: dict[str, np.ndarray], steps: int, title: str = '') -> Figure:
+    """Histogram of the number of steps of an utterance that are not padding, for each split.
+
+    `lengths` is {split: (N,)}; `steps` is the number of steps with padding.
+    """
     figure, ax = _figure(9, 3, title=title)
     edges = np.arange(0.5, steps + 1.5, 2)
     for split, values in lengths.items():
         weights = np.full(len(values), 1 / len(values))
         label = f'{split}: mean {values.mean():.1f}, median {np.median(values):.0f}'
-        ax.hist(values, edges, weights=weights, histtype='stepfilled', alpha=0.25,
-                color=SPLIT_COLOURS[split])  # fmt: skip
-        ax.hist(values, edges, weights=weights, histtype='step', linewidth=1.6,
-                color=SPLIT_COLOURS[split], label=label)  # fmt: skip
+        style = dict(weights=weights, color=SPLIT_COLOURS[split])
+        ax.hist(values, edges, histtype='stepfilled', alpha=0.25, **style)
+        ax.hist(values, edges, histtype='step', linewidth=1.6, label=label, **style)
     ax.set(xlabel=f'true length in words (of {steps} steps)', ylabel='share of utterances')
     ax.set_xlim(0, steps + 1)
     ax.legend(frameon=False)
     return figure
 
 
-def utterance(features, words, title=''):
-    """One utterance across its modalities on a common time axis.
+def utterance(features: dict[str, np.ndarray], words: Sequence[str], title: str = '') -> Figure:
+    """All features of one utterance in its three modalities, on a common time axis.
 
-    `features` is {modality: (L, width)}, the L true steps; `words` the L words (or step numbers).
-    Colours show each feature standardised over the steps, clipped at 2.5 standard deviations;
-    features are ordered by the step at which they peak, so that what moves together is seen.
+    `features` is {modality: (L, width)} with the L true steps, `words` are the L words or step
+    numbers. Colours show each feature standardised over the steps and clipped at 2.5 standard
+    deviations; features are ordered by the step of their maximum, so that features that move
+    together stand together.
     """
     figure, axes = _figure(9.5, 6.2, 3, 1, title, sharex=True)
     for ax, modality in zip(axes, MODALITIES, strict=True):
@@ -87,34 +106,37 @@ def utterance(features, words, title=''):
         spread = values.std(axis=0)
         values = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
         values = values[:, np.argsort(values.argmax(axis=0), kind='stable')]
-        image = ax.imshow(values.T, aspect='auto', cmap='RdBu_r', vmin=-2.5, vmax=2.5,
-                          interpolation='nearest')  # fmt: skip
+        style = dict(cmap='RdBu_r', vmin=-2.5, vmax=2.5, interpolation='nearest')
+        image = ax.imshow(values.T, aspect='auto', **style)
         ax.set_ylabel(f'{modality}\n{values.shape[1]} features', color=COLOURS[modality])
         ax.set_yticks([])
-    words = [*map(_plain, words)]
+    words = [_without_formulas(word) for word in words]
     axes[-1].set_xticks(range(len(words)), words, rotation=45, ha='right', fontsize=9)
     axes[-1].set_xlabel('steps that are not padding')
     figure.colorbar(image, ax=axes, shrink=0.6, label='standardised value')
     return figure
 
 
-def metric_traps():
-    """Where rounding and clipping put a score: class of Acc-7 and Acc-5 as functions of it."""
+def metric_traps() -> Figure:
+    """The class that Acc-7 and Acc-5 give to a score, as functions of the score."""
     scores = np.linspace(-3.2, 3.2, 1281)
     figure, ax = _figure(7, 2.8)
     for limit, colour, shift in ((3, ACCENT, 0.0), (2, '#999999', 0.06)):
         classes = np.round(np.clip(scores, -limit, limit))
         ax.plot(scores, classes + shift, color=colour, label=f'Acc-{2 * limit + 1}')
     halves = np.arange(-2.5, 3)
-    ax.plot(halves, np.round(halves), 'o', color='black', markersize=4,
-            label='halves go to the even class')  # fmt: skip
+    style = dict(color='black', markersize=4, label='halves go to the even class')
+    ax.plot(halves, np.round(halves), 'o', **style)
     ax.set(xlabel='score', ylabel='class', xticks=SCORES, yticks=SCORES)
     ax.legend(frameon=False, fontsize=9)
     return figure
 
 
-def predicted_against_true(y_true, y_pred, title=''):
-    """Scatter of predictions over labels (N,), with the diagonal and the mean per label bin."""
+def predicted_against_true(y_true: np.ndarray, y_pred: np.ndarray, title: str = '') -> Figure:
+    """Scatter plot of predictions over labels, with the diagonal and the mean per class.
+
+    Both are arrays (N,); the class of a label is its nearest integer.
+    """
     figure, ax = _figure(5.6, 5.2, title=title)
     ax.plot([-3, 3], [-3, 3], color='black', linewidth=1, linestyle='--', label='perfect')
     ax.scatter(y_true, y_pred, s=16, alpha=0.4, color='#666666', linewidths=0)
@@ -127,8 +149,12 @@ def predicted_against_true(y_true, y_pred, title=''):
     return figure
 
 
-def confusion(y_true, y_pred, title=''):
-    """Seven-class confusion matrix: rows true classes (each sums to 100%), columns predicted."""
+def confusion(y_true: np.ndarray, y_pred: np.ndarray, title: str = '') -> Figure:
+    """Confusion matrix of the seven classes: rows are true classes, columns predicted ones.
+
+    Labels and predictions are arrays (N,). Colours are shares of the true class, so each row sums
+    to 100%; numbers are utterances.
+    """
     true, pred = (np.round(np.clip(y, -3, 3)).astype(int) + 3 for y in (y_true, y_pred))
     counts = np.zeros((7, 7), int)
     np.add.at(counts, (true, pred), 1)
@@ -148,11 +174,17 @@ def confusion(y_true, y_pred, title=''):
     return figure
 
 
-def curves(scalars, best_epoch=None, floor=None, title=''):
-    """What TensorBoard shows of one training: both losses, validation Corr, learning rate.
+def curves(
+    scalars: dict[tuple[str, str], tuple[Sequence[float], Sequence[float]]],
+    best_epoch: int | None = None,
+    floor: float | None = None,
+    title: str = '',
+) -> Figure:
+    """Both losses, validation Corr and learning rate of one training, over the epochs.
 
-    `scalars` is {(sub-directory, tag): (steps, values)} as `logs.read_scalars` returns it.
-    `best_epoch`, counted from 1, is marked; `floor` is the loss of a constant prediction.
+    `scalars` is {(sub-directory, tag): (steps, values)}, as `read_scalars` of
+    `msa_lab.files.tensorboard_logs` returns it. `best_epoch`, counted from 1, is marked; `floor` is
+    the loss of a constant prediction.
     """
     figure, axes = _figure(11, 3.5, 1, 3, title)
     style = dict(marker='o', markersize=3)
@@ -172,11 +204,18 @@ def curves(scalars, best_epoch=None, floor=None, title=''):
     return figure
 
 
-def ablation(results, summary, baseline, metric='valid_Corr', title=''):
-    """Every run of every experiment as a point, the baseline's mean as a line.
+def ablation(
+    results: pd.DataFrame,
+    summary: pd.DataFrame,
+    baseline: str,
+    metric: str = 'valid_Corr',
+    title: str = '',
+) -> Figure:
+    """Every run of every experiment as a point, and the mean of the baseline as a line.
 
-    A whisker is the 95% interval of the paired difference, drawn from the baseline's mean: where
-    it does not touch the line, the interval leaves out zero. Experiments run from top to bottom.
+    `results` comes from `run_study` and `summary` from `summarize`, whose rows are drawn from top
+    to bottom. A black bar is the 95% interval of the paired difference, drawn from the baseline's
+    mean: where it does not touch the line, the interval does not contain zero.
     """
     names = list(summary.index)
     figure, ax = _figure(9, 1.3 + 0.42 * len(names), title=title)
@@ -184,15 +223,14 @@ def ablation(results, summary, baseline, metric='valid_Corr', title=''):
     ax.axvline(base, color='#999999', linestyle='--', linewidth=1, label=f'mean of {baseline}')
     for row, name in enumerate(names):
         points = results.loc[results['experiment'] == name, metric]
-        ax.plot(points, [row] * len(points), 'o', color=ACCENT, alpha=0.55, markersize=6,
-                label='one seed' if row == 0 else None)  # fmt: skip
-        low, high = (
-            base + summary.loc[name, (metric, 'low')],
-            base + summary.loc[name, (metric, 'high')],
-        )
+        label = 'one seed' if row == 0 else None
+        style = dict(color=ACCENT, alpha=0.55, markersize=6, label=label)
+        ax.plot(points, [row] * len(points), 'o', **style)
+        low, high = (base + summary.loc[name, (metric, bound)] for bound in ('low', 'high'))
         if name != baseline and np.isfinite(low):
-            ax.plot([low, high], [row + 0.25] * 2, '|-', color='black', linewidth=1.2,
-                    label='95% interval of the difference' if row == 1 else None)  # fmt: skip
+            label = '95% interval of the difference' if row == 1 else None
+            style = dict(color='black', linewidth=1.2, label=label)
+            ax.plot([low, high], [row + 0.25] * 2, '|-', **style)
     ax.set_yticks(range(len(names)), names)
     _colour_modalities(ax.get_yticklabels())
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -201,8 +239,13 @@ def ablation(results, summary, baseline, metric='valid_Corr', title=''):
     return figure
 
 
-def layer_norm_statistics(before, after, title=''):
-    """Standard deviation within a step, before and after LayerNorm, {modality: (steps,)}."""
+def layer_norm_statistics(
+    before: dict[str, np.ndarray], after: dict[str, np.ndarray], title: str = ''
+) -> Figure:
+    """Histograms of the standard deviation within a step, before and after LayerNorm.
+
+    `before` and `after` are {modality: (number of steps,)}.
+    """
     figure, axes = _figure(10, 2.8, 1, 3, title, squeeze=False)
     for ax, modality in zip(axes[0], MODALITIES, strict=True):
         edges = np.linspace(0, max(before[modality].max(), after[modality].max()) * 1.02, 40)
@@ -214,8 +257,11 @@ def layer_norm_statistics(before, after, title=''):
     return figure
 
 
-def losses(delta=1.0):
-    """The three regression losses and their slopes as functions of the error."""
+def losses(delta: float = 1.0) -> Figure:
+    """The losses MSE, MAE and Huber and their slopes, as functions of the error.
+
+    `delta` is the error at which the Huber loss turns from a parabola into a line.
+    """
     error = np.linspace(-3, 3, 601)
     inside = np.abs(error) <= delta
     huber = np.where(inside, error**2 / 2, delta * (np.abs(error) - delta / 2))
@@ -233,12 +279,12 @@ def losses(delta=1.0):
     return figure
 
 
-def robustness(scores, xlabel, title=''):
+def robustness(scores: pd.DataFrame, xlabel: str, title: str = '') -> Figure:
     """Test Corr and MAE of every model as its input gets worse: mean over seeds, and min to max.
 
-    `scores` has one row per (model, seed, level): columns `model`, `level`, `Corr`, `MAE`; the
-    levels are numbers, or names that are drawn in their order; the models are those that
-    MODEL_STYLES knows.
+    `scores` has one row per (model, seed, level) and the columns `model`, `level`, `Corr`, `MAE`.
+    Models are those of `MODEL_STYLES`. Levels are numbers, which get lines and bands, or names,
+    which get points and bars in the order of the rows.
     """
     figure, axes = _figure(9.5, 3.3, 1, 2, title)
     levels = list(scores['level'].unique())
@@ -246,57 +292,68 @@ def robustness(scores, xlabel, title=''):
     names = list(scores['model'].unique())
     for i, name in enumerate(names):
         colour, style = MODEL_STYLES[name]
-        own = scores[scores['model'] == name].groupby('level', sort=False)
+        common = dict(color=colour, label=name, markersize=5)
+        groups = scores[scores['model'] == name].groupby('level', sort=False)
         for ax, metric in zip(axes, ('Corr', 'MAE'), strict=True):
-            low, mean, high = (own[metric].agg(part).loc[levels] for part in ('min', 'mean', 'max'))
+            low, mean, high = (
+                groups[metric].agg(statistic).loc[levels] for statistic in ('min', 'mean', 'max')
+            )
             if numeric:
                 ax.fill_between(levels, low, high, color=colour, alpha=0.15, linewidth=0)
-                ax.plot(levels, mean, style, color=colour, label=name, markersize=5)
-            else:  # names have no order to draw a line through
+                ax.plot(levels, mean, style, **common)
+            else:  # a line from name to name would mean nothing
                 x = np.arange(len(levels)) + 0.12 * (i - (len(names) - 1) / 2)
-                ax.errorbar(x, mean, [mean - low, high - mean], fmt=style[0], color=colour,
-                            label=name, markersize=5, capsize=2)  # fmt: skip
-    x = levels if numeric else range(len(levels))
-    for ax, name in zip(axes, ('test Corr (higher is better)', 'test MAE (lower is better)'),
-                        strict=True):  # fmt: skip
-        ax.set(xlabel=xlabel, ylabel=name)
-        ax.set_xticks(x, [f'{level:g}' for level in levels] if numeric else levels)
+                ax.errorbar(x, mean, [mean - low, high - mean], fmt=style[0], capsize=2, **common)
+    ticks = levels if numeric else range(len(levels))
+    ylabels = 'test Corr (higher is better)', 'test MAE (lower is better)'
+    for ax, ylabel in zip(axes, ylabels, strict=True):
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        ax.set_xticks(ticks, [f'{level:g}' for level in levels] if numeric else levels)
         _colour_modalities(ax.get_xticklabels())
     axes[0].axhline(0, color='black', linewidth=0.6)
     axes[0].legend(frameon=False, fontsize=9)
     return figure
 
 
-def attention(utterances, title=''):
-    """The words of utterances, and under each the share of attention that it gets.
+def attention(
+    utterances: Sequence[tuple[Sequence[str], np.ndarray, str]], title: str = ''
+) -> Figure:
+    """The words of a few utterances, and under each word its share of the attention.
 
-    `utterances` is a list of (words, weights (L,), caption); an utterance takes one row, and at
-    most its last 14 words are shown.
+    `utterances` is a list of (words, weights (L,), caption). Each utterance is a row, of which at
+    most the last 14 words are drawn.
     """
-    figure, axes = _figure(11, 0.4 + 1.15 * len(utterances), len(utterances), 1, title,
-                           squeeze=False)  # fmt: skip
+    height = 0.4 + 1.15 * len(utterances)
+    figure, axes = _figure(11, height, len(utterances), 1, title, squeeze=False)
     for ax, (words, weights, caption) in zip(axes[:, 0], utterances, strict=True):
         words, weights = words[-14:], np.asarray(weights)[-14:]
         ax.bar(range(len(words)), -weights, width=0.9, color=ACCENT)
         for i, (word, weight) in enumerate(zip(words, weights, strict=True)):
-            ax.text(i, 0.06, _plain(word), ha='center', va='bottom', fontsize=8.5)
+            ax.text(i, 0.06, _without_formulas(word), ha='center', va='bottom', fontsize=8.5)
             if weight >= 0.05:
-                inside = weight > 0.3
-                ax.text(i, -weight + (0.03 if inside else -0.03), f'{weight:.0%}', fontsize=8,
-                        ha='center', va='bottom' if inside else 'top',
-                        color='white' if inside else 'black')  # fmt: skip
+                _write_percentage(ax, i, weight)
         ax.set(xlim=(-0.6, 13.6), ylim=(-1, 0.4), xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         ax.plot([-0.5, len(words) - 0.5], [0, 0], color='#999999', linewidth=0.8)
-        ax.set_title(_plain(caption), fontsize=9, loc='left')
+        ax.set_title(_without_formulas(caption), fontsize=9, loc='left')
     return figure
 
 
-def calibration(predictions, title=''):
+def _write_percentage(ax: Axes, x: float, weight: float) -> None:
+    """Write the weight of a bar that hangs from 0 down to -weight: inside it if it is long."""
+    if weight > 0.3:
+        y, style = -weight + 0.03, dict(va='bottom', color='white')
+    else:
+        y, style = -weight - 0.03, dict(va='top', color='black')
+    ax.text(x, y, f'{weight:.0%}', fontsize=8, ha='center', **style)
+
+
+def calibration(predictions: dict[str, tuple[np.ndarray, np.ndarray]], title: str = '') -> Figure:
     """Mean prediction per class of the label (left), mean label per class of prediction (right).
 
-    `predictions` is {model: (y_true, y_pred)}, arrays (N,). Bars are standard errors; a class with
-    fewer than 5 utterances is left out. On the right, a calibrated model lies on the diagonal.
+    `predictions` is {model: (y_true, y_pred)}, arrays (N,), with models of `MODEL_STYLES`. Bars are
+    standard errors; a class of fewer than 5 utterances is left out. On the right, a calibrated
+    model lies on the diagonal.
     """
     figure, axes = _figure(9.5, 4.2, 1, 2, title)
     names = ('true score (rounded)', 'mean prediction'), ('prediction (rounded)', 'mean true score')
@@ -304,13 +361,13 @@ def calibration(predictions, title=''):
         ax.plot([-3, 3], [-3, 3], color='black', linewidth=1, linestyle='--')
         for name, pair in predictions.items():
             colour, style = MODEL_STYLES[name]
-            by, of = pair if side == 0 else pair[::-1]
-            groups = {c: of[np.round(by) == c] for c in SCORES}
+            rounded, averaged = pair if side == 0 else pair[::-1]
+            groups = {c: averaged[np.round(rounded) == c] for c in SCORES}
             groups = {c: values for c, values in groups.items() if len(values) >= 5}
             errors = [v.std(ddof=1) / np.sqrt(len(v)) for v in groups.values()]
             means = [v.mean() for v in groups.values()]
-            ax.errorbar(list(groups), means, errors, fmt=style, color=colour, label=name,
-                        markersize=5, capsize=2)  # fmt: skip
+            common = dict(color=colour, label=name, markersize=5, capsize=2)
+            ax.errorbar(list(groups), means, errors, fmt=style, **common)
         ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), xticks=SCORES)
     axes[0].legend(frameon=False, fontsize=9)
     return figure

@@ -1,18 +1,21 @@
-"""The lab as one HTML page that needs no network.
+"""The notebook as one HTML page that needs no network.
 
-nbconvert's own page fetches MathJax and RequireJS from the internet; a student who is offline
-would see raw LaTeX. Here every formula becomes MathML, which browsers draw themselves. Used as
+The page that nbconvert writes loads MathJax and RequireJS from the internet, so a student who is
+offline sees raw LaTeX. Here every formula becomes MathML, which browsers draw themselves. Use it as
 `jupyter nbconvert --to msa_lab.report.html_page.OfflineHTMLExporter NOTEBOOK`.
 """
 
 import inspect
 import re
 from html import escape
+from typing import Any
 
 from jinja2 import pass_context
+from jinja2.runtime import Context
 from latex2mathml.converter import convert
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
 
 from msa_lab.report import figures
 
@@ -39,44 +42,50 @@ TEMPLATE = """
 </style>
 {%- endblock -%}
 {%- block data_png -%}
-{{ super() | replace('<img', '<img alt="' ~ (cell | figure_in_words) ~ '"') }}
+{{ super() | replace('<img', '<img alt="' ~ (cell | describe_figure) ~ '"') }}
 {%- endblock -%}
 {%- block data_jpg -%}
-{%- set words = output | get_metadata('alt', 'image/jpeg') or 'figure' -%}
-{{ super() | replace('<img', '<img alt="' ~ words ~ '"') }}
+{%- set description = output | get_metadata('alt', 'image/jpeg') or 'figure' -%}
+{{ super() | replace('<img', '<img alt="' ~ description ~ '"') }}
 {%- endblock -%}
 """
 
 
-def figure_in_words(cell):
-    """What the figure of a cell shows: the first line of the docstring of what draws it."""
-    drawn = re.search(r'\bfigures\.(\w+)\(', cell.source)
-    words = inspect.getdoc(getattr(figures, drawn[1], None)) if drawn else None
-    return escape((words or 'figure').partition('\n')[0])
+def describe_figure(cell: NotebookNode) -> str:
+    """What the figure of a code cell shows, for readers who cannot see it: its `alt` text.
+
+    It is the first line of the docstring of the function in `msa_lab.report.figures` that the cell
+    calls, with HTML's special characters escaped; 'figure' if the cell calls none.
+    """
+    call = re.search(r'\bfigures\.(\w+)\(', cell.source)
+    docstring = inspect.getdoc(getattr(figures, call[1], None)) if call else None
+    return escape((docstring or 'figure').partition('\n')[0])
 
 
 class MathMLRenderer(IPythonRenderer):
-    """Markdown to HTML with LaTeX turned into MathML."""
+    """nbconvert's renderer from Markdown to HTML, which turns LaTeX into MathML."""
 
-    def block_math(self, body):
+    def block_math(self, body: str) -> str:
+        """A formula on lines of its own, `$$...$$`."""
         return convert(body.strip(), display='block')
 
-    def inline_math(self, body):
+    def inline_math(self, body: str) -> str:
+        """A formula within a line, `$...$`."""
         return convert(body.strip())
 
 
 class OfflineHTMLExporter(HTMLExporter):
-    """nbconvert's lab page with its pictures inside and its scripts from elsewhere left out."""
+    """nbconvert's HTML page with formulas as MathML, pictures embedded, and no script to load."""
 
-    export_from_notebook = None
+    export_from_notebook = None  # not in the "Save and Export" menu of JupyterLab
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(raw_template=TEMPLATE, embed_images=True, **kwargs)
-        self.register_filter('figure_in_words', figure_in_words)
+        self.register_filter('describe_figure', describe_figure)
 
     @pass_context
-    def markdown2html(self, context, source):
-        """The filter that turns a Markdown cell into HTML."""
+    def markdown2html(self, context: Context, source: str) -> str:
+        """Turn the source of a Markdown cell into HTML; the template calls this as a filter."""
         renderer = MathMLRenderer(
             escape=False,
             attachments=context.get('cell', {}).get('attachments', {}),

@@ -1,7 +1,7 @@
-"""What makes the lab fast and a student need not see: the numbers are the same without it.
+"""What makes the lab fast and a student need not see: the device, its batches, CUDA graphs.
 
 `default_device`, `DeviceLoader` (batches that stay on the device), `run_as_cuda_graphs`.
-Nothing here may change a result; on the CPU the CUDA graphs do nothing.
+Nothing here may change what a training computes; on the CPU the CUDA graphs do nothing.
 """
 
 from msa_lab.speed.cuda_graphs import run_as_cuda_graphs

@@ -1,59 +1,81 @@
-"""CUDA graphs: on a GPU, a model's kernels launched all at once in place of one by one."""
+"""CUDA graphs: on a GPU, all operations of a pass are launched at once, not one by one."""
 
 import gc
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from msa_lab.speed.device_loader import DeviceLoader
 
 
 @contextmanager
-def run_as_cuda_graphs(model, loader):
-    """Inside, the model runs the full batches of a `DeviceLoader` as CUDA graphs, in training.
+def run_as_cuda_graphs(model: nn.Module, loader: DeviceLoader | DataLoader) -> Iterator[None]:
+    """In its `with` block, training steps on full batches of `loader` are launched as CUDA graphs.
 
-    A training step of a small model is more than a hundred kernels, most of them of a few
-    microseconds. Python needs longer to launch them than a GPU to run them, so the GPU waits.
-    `torch.cuda.make_graphed_callables` records the kernels of one forward and one backward pass
-    and launches all of them at once from then on; loss, optimizer and training loop stay as they
-    are. Batches of another size and evaluation go the usual way.
+    A CUDA graph is a recording of operations on the GPU (kernels) that one call launches. A small
+    model needs more than a hundred kernels per training step, most of which take a few
+    microseconds. Python needs longer than that to launch each of them, so the GPU mostly waits.
+    Here `torch.cuda.make_graphed_callables` records the kernels of one forward and one backward
+    pass, and each training step replays the recording on its own batch. Loss, optimizer and
+    training loop stay as they are. Smaller batches and evaluation run without the recording.
 
-    It is done on a GPU for a model that says `capturable = True`: whose `forward` does the same
-    for every batch (a number that Python draws or counts would be recorded as a constant), keeps
-    nothing but what it returns, and has no running statistics. A model that waits for the GPU
-    (`.item()`, a shape that depends on values) or has hooks is not recorded.
+    The model is recorded if all of this holds; otherwise the block changes nothing:
+
+    - `loader` is a `DeviceLoader` with its batches on a GPU.
+    - The body of the model's class says `capturable = True`. This promises that `forward` runs the
+      same kernels for every batch, keeps nothing but what it returns, and has no running statistics
+      as in BatchNorm. A number that Python draws or counts would be recorded as a constant. A
+      subclass does not inherit the promise: its `forward` may do something else.
+    - The model has no forward hooks, and its passes do not wait for the GPU, as `.item()` and
+      shapes that depend on values do; one trial step finds that out.
+
+    At the end of the block the model has its own `forward` again, because a model with graphs can
+    be neither copied nor pickled.
     """
-    if not _wanted(model, loader):
+    if not _may_be_recorded(model, loader):
         yield
         return
     features = tuple(column[: loader.batch_size].clone() for column in loader.columns[:-1])
-    own = vars(model).get('forward')
+    previous = vars(model).get('forward')
     # The recording has a stream of its own, and PyTorch would warn that this may cost a little.
     torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     try:
-        if not _waits(model.train(), features):
-            model.forward = _recorded(model, features)
+        if not _waits_for_gpu(model.train(), features):
+            model.forward = _record_forward(model, features)
         yield
-    finally:  # a model with graphs can be neither copied nor pickled
+    finally:
         vars(model).pop('forward', None)
-        if own is not None:
-            model.forward = own
+        if previous is not None:
+            model.forward = previous
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(True)
 
 
-def _wanted(model, loader):
-    """Whether a recording is allowed and would be of use."""
+def _may_be_recorded(model: nn.Module, loader: DeviceLoader | DataLoader) -> bool:
+    """Whether a recording is allowed (see `run_as_cuda_graphs`), before the trial step."""
     return (
-        getattr(model, 'capturable', False)
-        and bool(getattr(loader, 'batch_size', None))
-        and any(column.is_cuda for column in getattr(loader, 'columns', ()))
+        vars(type(model)).get('capturable', False)
+        and _is_on_gpu(loader)
+        and loader.batch_size is not None
         and not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     )
 
 
-def _waits(model, features):
-    """Whether a training step of the model makes the CPU wait for the GPU."""
+def _is_on_gpu(loader: DeviceLoader | DataLoader) -> bool:
+    """Whether the batches of a loader lie on a GPU."""
+    return isinstance(loader, DeviceLoader) and any(column.is_cuda for column in loader.columns)
+
+
+def _waits_for_gpu(model: nn.Module, features: tuple[Tensor, ...]) -> bool:
+    """Whether the passes of the model make the CPU wait for the GPU, found by one trial step.
+
+    A model that raises an error counts as one; its training will raise the error again.
+    """
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # that this mode does not see everything
+        warnings.simplefilter('ignore')  # PyTorch warns that this mode may overlook something
         torch.cuda.set_sync_debug_mode('error')
     try:
         model(*features).sum().backward()
@@ -65,40 +87,46 @@ def _waits(model, features):
     return False
 
 
-def _recorded(model, features):
-    """A `forward` that replays the recording for batches of this size.
+def _record_forward(model: nn.Module, features: tuple[Tensor, ...]) -> Callable[..., Tensor]:
+    """Record the model and return a `forward` that replays the recording where it fits.
 
-    A replay overwrites what the one before has left: scores, activations, gradients. So scores are
-    copied, a second pass before the backward pass of the first goes the usual way, and gradients
-    that were not dropped in between are copied before they are added to.
+    Every replay overwrites the scores, activations and gradients of the one before it. Therefore
+    scores are copied; a forward pass whose predecessor has had no backward pass yet runs without
+    the recording; and gradients that are to be added to are copied before a backward pass.
     """
-    plain, parameters = model.forward, list(model.parameters())
+    original, parameters = model.forward, list(model.parameters())
     shapes = [x.shape for x in features]
+    _make_graphs(model, features)
+    replay = model.forward
+    backward_is_due = False  # after a replayed forward pass, until its backward pass begins
+
+    def before_backward(_gradient: Tensor) -> None:
+        nonlocal backward_is_due
+        backward_is_due = False
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad = parameter.grad.clone()
+
+    def forward(*batch: Tensor, **keywords: Tensor) -> Tensor:
+        nonlocal backward_is_due
+        if backward_is_due or keywords or [x.shape for x in batch] != shapes:
+            return original(*batch, **keywords)
+        output = replay(*batch)
+        if output.requires_grad:
+            backward_is_due = True
+            output.register_hook(before_backward)
+        return output.clone()
+
+    return forward
+
+
+def _make_graphs(model: nn.Module, features: tuple[Tensor, ...]) -> None:
+    """Replace `model.forward` by one that replays a recording of batches like `features`."""
     collecting = gc.isenabled()
-    gc.collect()  # an older recording must not be cleared away in the middle of this one
+    gc.collect()  # else an older recording may be freed in the middle of this one
     gc.disable()
     try:
         torch.cuda.make_graphed_callables(model, features, allow_unused_input=True)
     finally:
         if collecting:
             gc.enable()
-    graphed, waiting = model.forward, False  # waiting: for the backward pass
-
-    def begin_backward(_):
-        nonlocal waiting
-        waiting = False
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad = parameter.grad.clone()
-
-    def forward(*batch, **named):
-        nonlocal waiting
-        if waiting or named or [x.shape for x in batch] != shapes:
-            return plain(*batch, **named)
-        output = graphed(*batch)
-        if output.requires_grad:
-            waiting = True
-            output.register_hook(begin_backward)
-        return output.clone()
-
-    return forward

@@ -4,5 +4,5 @@ import torch
 
 
 def default_device() -> torch.device:
-    """The first GPU where there is one, else the CPU."""
+    """The first GPU, `cuda:0`, where PyTorch can use one; else the CPU."""
     return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')

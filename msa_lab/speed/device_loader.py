@@ -1,19 +1,25 @@
 """Batches from tensors that are made once and stay on the device."""
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
 
 class DeviceLoader:
-    """The batches of a DataLoader, in the same order, without converting an utterance twice.
+    """The batches of a `DataLoader`, the same and in the same order, from tensors on the device.
 
-    All items of its data set are stacked once, on `device`, and a batch is taken out of them by
-    index. The order comes from the loader's own sampler by way of a DataLoader over indices, so
-    random numbers are drawn as the loader would draw them (all of an epoch at its start), and seeds
-    give the same training.
+    `DeviceLoader(loader, device)` reads every item of the loader's data set once and stacks them
+    into `columns`: one tensor with N rows for each element of an item. A batch takes its rows out
+    of each column. It is therefore not for data sets whose items change from one reading to the
+    next.
+
+    The order comes from the loader's own batch sampler, which draws the same random numbers as in
+    the loader (those of an epoch when the epoch starts): a seed gives the same training with both.
     """
 
-    def __init__(self, loader, device):
+    def __init__(self, loader: DataLoader, device: torch.device | str):
         dataset = loader.dataset
         items = default_collate([dataset[i] for i in range(len(dataset))])
         self.columns = [column.to(device) for column in items]
@@ -22,11 +28,12 @@ class DeviceLoader:
             range(len(dataset)), batch_sampler=loader.batch_sampler, generator=loader.generator
         )
 
-    def __len__(self):
+    def __len__(self) -> int:
+        """Number of batches."""
         return len(self.indices)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[Tensor]]:
         batches = list(self.indices)
-        order = torch.cat(batches).to(self.columns[0].device)  # once: a GPU need not wait for more
+        order = torch.cat(batches).to(self.columns[0].device)  # one transfer for the whole epoch
         for index in order.split([len(batch) for batch in batches]):
             yield [column[index] for column in self.columns]

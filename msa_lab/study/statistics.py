@@ -1,4 +1,4 @@
-"""What many seeds say: means, spread, and the paired difference from a baseline."""
+"""Means and spread over seeds, and the difference from a baseline, paired by seed."""
 
 import math
 
@@ -6,35 +6,38 @@ import pandas as pd
 from scipy import stats
 
 
-def summarize(results, baseline):
-    """Mean, spread and paired difference from the baseline, a row per experiment.
+def summarize(results: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Mean, spread and paired difference from the baseline: a row for every experiment.
 
-    Columns: `seeds` (runs that finished) and, for each metric of `results`, (metric, part) with
-    the parts `mean`, `sd` (over seeds, n - 1), `diff` (mean over seeds of the difference from
-    the experiment `baseline` at the same seed), `low` and `high` (its 95% interval, Student's t).
-    What needs two seeds is nan with one.
+    `results` is a table of `run_study`, `baseline` the name of one of its experiments. Columns:
+    `seeds` (number of runs that did not fail), and (metric, part) for every metric of `results`.
+    The parts are `mean` and `sd` (over seeds, n - 1), `diff` (the difference from `baseline` at
+    the same seed, averaged over seeds), `low` and `high` (the 95% interval of that average, by
+    Student's t). With one seed `sd`, `low` and `high` are nan.
+
+    Raises ValueError when the results have no experiment of the name `baseline`.
     """
     if baseline not in set(results['experiment']):
         raise ValueError(f'no experiment {baseline!r} in the results')
     finished = results[results['error'] == '']
     metrics = [c for c in results if c.startswith(('valid_', 'test_'))]
-    base = finished[finished['experiment'] == baseline].set_index('seed')
+    reference = finished[finished['experiment'] == baseline].set_index('seed')
     table = {}
     for name in results['experiment'].unique():
-        own = finished[finished['experiment'] == name].set_index('seed')
-        row = table[name] = {('seeds', ''): len(own)}
+        runs = finished[finished['experiment'] == name].set_index('seed')
+        row = table[name] = {('seeds', ''): len(runs)}
         for metric in metrics:
-            row[metric, 'mean'], row[metric, 'sd'] = own[metric].mean(), own[metric].std()
-            pairs = (own[metric] - base[metric]).dropna()
-            row[metric, 'diff'] = pairs.mean()
-            row[metric, 'low'], row[metric, 'high'] = _interval(pairs)
+            row[metric, 'mean'], row[metric, 'sd'] = runs[metric].mean(), runs[metric].std()
+            differences = (runs[metric] - reference[metric]).dropna()
+            row[metric, 'diff'] = differences.mean()
+            row[metric, 'low'], row[metric, 'high'] = _confidence_interval(differences)
     summary = pd.DataFrame.from_dict(table, orient='index')
     summary.columns = pd.MultiIndex.from_tuples(summary.columns)
     return summary
 
 
-def _interval(values):
-    """The 95% interval of a mean, Student's t; nan for fewer than two values."""
+def _confidence_interval(values):
+    """The 95% interval of a mean, by Student's t; nan for fewer than two values."""
     if len(values) < 2:
         return math.nan, math.nan
     half = stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values))

@@ -1,6 +1,7 @@
-"""Tables and sentences, in Chinese, that a notebook shows of a study."""
+"""Tables and sentences about a study, in Chinese, as the notebook shows them."""
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 from scipy import stats
@@ -8,79 +9,90 @@ from scipy import stats
 NBSP = '\N{NO-BREAK SPACE}'  # a number and its spread stay on one line of a table
 
 
-def ablation_table(results, summary, names, metric='valid_Corr'):
-    """The table that a notebook shows: one row per experiment of `names`, Chinese headings.
+def ablation_table(
+    results: pd.DataFrame, summary: pd.DataFrame, names: Iterable[str], metric: str = 'valid_Corr'
+) -> pd.DataFrame:
+    """The comparison with the baseline that `summary` is about, as text: a row for each name.
 
-    Mean and standard deviation over seeds of `metric`, its paired difference from the baseline
-    with the interval, the other columns as means; a failed experiment says why in place of them.
+    `results` is a table of `run_study`, `summary` what `summarize` makes of it. The columns, with
+    Chinese headings, are the mean and standard deviation of `metric` over seeds, its difference
+    from the baseline with the interval, and the means of the other columns. An experiment of which
+    every run failed has the reason in place of them.
     """
     rows = {}
     for name in names:
         runs = results[results['experiment'] == name]
-        if (runs['error'] != '').all():
+        finished = runs[runs['error'] == '']
+        if finished.empty:
             rows[name] = {metric: f'失败：{runs["error"].iloc[0]}'}
             continue
         mean, sd, diff, low, high = summary.loc[name, metric]
-        spread = f'{NBSP}±{NBSP}{sd:.3f}' if math.isfinite(sd) else ''
         interval = f' [{low:+.3f},{NBSP}{high:+.3f}]' if math.isfinite(low) else ''
-        difference = f'{diff:+.3f}{interval}'
-        itself = diff == 0 and (low == high or math.isnan(low))  # the baseline from itself
-        own = runs[runs['error'] == '']
+        is_baseline = diff == 0 and (low == high or math.isnan(low))
+        has_difference = not (math.isnan(diff) or is_baseline)
         rows[name] = {
-            metric: _number(mean) + spread,
-            '与基线之差 [95% 区间]': '' if math.isnan(diff) or itself else difference,
-            'valid_MAE': _number(own['valid_MAE'].mean()),
-            'test_Corr（只读）': _number(own['test_Corr'].mean()),
-            '参数量': f'{own["parameters"].iloc[0]:,.0f}',
-            '秒/次': f'{own["seconds"].mean():.0f}',
-            '种子': f'{len(own)}/{len(runs)}',
+            metric: _format_mean(mean, sd),
+            '与基线之差 [95% 区间]': f'{diff:+.3f}{interval}' if has_difference else '',
+            'valid_MAE': _format_number(finished['valid_MAE'].mean()),
+            'test_Corr（只读）': _format_number(finished['test_Corr'].mean()),
+            '参数量': f'{finished["parameters"].iloc[0]:,.0f}',
+            '秒/次': f'{finished["seconds"].mean():.0f}',
+            '种子': f'{len(finished)}/{len(runs)}',
         }
     return pd.DataFrame.from_dict(rows, orient='index').fillna('')
 
 
-def metrics_table(results, names, split='test'):
-    """All metrics of one split side by side: a row per experiment, mean and sd over seeds.
+def metrics_table(results: pd.DataFrame, names: Iterable[str], split: str = 'test') -> pd.DataFrame:
+    """All metrics of one split as text: a row for each name, mean and deviation over seeds.
 
-    With it go the number of parameters and the mean seconds of a training; Chinese headings.
+    `results` is a table of `run_study`, `split` is 'valid' or 'test'. The last two columns, with
+    Chinese headings, are the number of parameters and the mean seconds of a training.
     """
     rows, prefix = {}, f'{split}_'
     for name in names:
-        own = results[(results['experiment'] == name) & (results['error'] == '')]
+        finished = results[(results['experiment'] == name) & (results['error'] == '')]
         row = rows[name] = {}
         for column in (c for c in results if c.startswith(prefix)):
-            sd = own[column].std()
-            spread = f'{NBSP}±{NBSP}{sd:.3f}' if math.isfinite(sd) else ''
-            row[column.removeprefix(prefix)] = _number(own[column].mean()) + spread
-        row['参数量'] = f'{own["parameters"].mean():,.0f}'
-        row['秒/次'] = f'{own["seconds"].mean():.0f}'
+            values = finished[column]
+            row[column.removeprefix(prefix)] = _format_mean(values.mean(), values.std())
+        row['参数量'] = f'{finished["parameters"].mean():,.0f}'
+        row['秒/次'] = f'{finished["seconds"].mean():.0f}'
     return pd.DataFrame.from_dict(rows, orient='index')
 
 
-def _number(value):
-    """Three decimals, or a word for what is undefined (a constant has no correlation)."""
+def _format_mean(mean, sd):
+    """A mean and its standard deviation, which is left out where it is undefined (one seed)."""
+    return _format_number(mean) + (f'{NBSP}±{NBSP}{sd:.3f}' if math.isfinite(sd) else '')
+
+
+def _format_number(value):
+    """Three decimals, or the word for undefined (constant predictions have no correlation)."""
     return '无定义' if math.isnan(value) else f'{value:.3f}'
 
 
-def difference_in_words(summary, name, metric, reference='基线'):
-    """One Chinese sentence: does an experiment differ from the baseline, as far as one can tell?
+def difference_in_words(
+    summary: pd.DataFrame, name: str, metric: str, reference: str = '基线'
+) -> str:
+    """One Chinese sentence: whether an experiment differs from the baseline of the summary.
 
-    `summary` as `summarize` returns it; `metric` one of its columns, such as 'valid_Corr';
-    `reference` is what to call the experiment that the summary compares with.
+    `summary` is what `summarize` returns, `name` one of its experiments, `metric` one of its
+    metrics, such as 'valid_Corr'; `reference` is the word for the baseline in the sentence.
     """
-    mean, diff, low, high = (
-        summary.loc[name, (metric, p)] for p in ('mean', 'diff', 'low', 'high')
-    )
+    mean, _, diff, low, high = summary.loc[name, metric]
     if math.isnan(diff):
         return f'{name}：没有可比的结果。'
-    said = f'{name}：{metric} 平均 {mean:.3f}，与{reference}相差 {diff:+.3f}'
+    sentence = f'{name}：{metric} 平均 {mean:.3f}，与{reference}相差 {diff:+.3f}'
     if math.isnan(low):
-        return f'{said}；只有一个种子，没有区间，不能下结论。'
+        return f'{sentence}；只有一个种子，没有区间，不能下结论。'
     verdict = '包含 0，看不出差别' if low <= 0 <= high else '不含 0'
-    return f'{said}，95% 区间 [{low:+.3f}, {high:+.3f}]，{verdict}。'
+    return f'{sentence}，95% 区间 [{low:+.3f}, {high:+.3f}]，{verdict}。'
 
 
-def seeds_note(summary):
-    """A Chinese note for under a table: how many seeds, and what they can and cannot show."""
+def seeds_note(summary: pd.DataFrame) -> str:
+    """A Chinese note to stand under a table: the number of seeds, and what it allows to conclude.
+
+    `summary` is what `summarize` returns; the experiment with the fewest finished runs counts.
+    """
     seeds = int(summary['seeds'].min())
     text = '验证集用来比较和选择；测试集那一列只供阅读，不参与选择。'
     if seeds < 2:

@@ -1,21 +1,14 @@
-"""Self-checks of the training loop (TODO 8) and of what is built on it."""
+"""Self-check of one epoch of training (TODO 8)."""
 
-import re
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from msa_lab.checks.metrics import LABELS
-from msa_lab.checks.tools import (
-    CheckFailed,
-    fail,
-    isolated,
-    self_check,
-    shape_of,
-)
+from msa_lab.checks.compare import shape_of
+from msa_lab.checks.failure import CheckFailed, fail, self_check
 
 BROADCAST = (
     '形状 (B, 1) 的输出和形状 (B,) 的标签相减，被广播成了 (B, B)：'
@@ -24,7 +17,7 @@ BROADCAST = (
 
 
 class _LinearModel(nn.Module):
-    """Scores (B, 1), linear in the last steps; insists on the order of its arguments."""
+    """Scores (B, 1), linear in the last steps; refuses features in another order."""
 
     def __init__(self):
         super().__init__()
@@ -41,7 +34,7 @@ class _LinearModel(nn.Module):
 
 
 class _WatchedSGD(torch.optim.SGD):
-    """Plain SGD that notes in `events` when its methods are called."""
+    """SGD with lr 0.1 that records the calls of its methods in `events`."""
 
     def __init__(self, parameters, events):
         super().__init__(parameters, lr=0.1)
@@ -57,7 +50,7 @@ class _WatchedSGD(torch.optim.SGD):
 
 
 class _WatchedScheduler:
-    """A scheduler that changes nothing and notes its steps."""
+    """A double of a scheduler that changes nothing and records its steps in `events`."""
 
     def __init__(self, events):
         self.events = events
@@ -70,8 +63,8 @@ class _WatchedScheduler:
 
 
 @self_check(8, '训练一轮')
-def check_train_epoch(train_epoch):
-    """TODO 8: after one epoch the parameters are where gradient descent by hand leads."""
+def check_train_epoch(train_epoch: Callable) -> None:
+    """TODO 8: one epoch gives the parameters that gradient descent in NumPy gives."""
     model, events = _LinearModel(), []
     features = [0.5 * torch.randn(9, 3, width) for width in (2, 3, 4)]
     labels = torch.randn(9) + 1
@@ -85,7 +78,7 @@ def check_train_epoch(train_epoch):
 
     end, right = _weights(model), _descend(x, y, start, _mse_gradient)
     if not np.allclose(end, right, atol=1e-5):
-        fail(8, _name_descent(end, x, y, start, events))
+        fail(8, _diagnose_descent(end, x, y, start, events))
     steps = events.count('scheduler')
     if steps != 3:
         fail(
@@ -98,38 +91,39 @@ def check_train_epoch(train_epoch):
     expected = _losses(x, y, start)
     if not np.allclose(losses.detach().double().numpy(), expected, atol=1e-4):
         fail(
-            8, f'每批的 loss 应是 {np.round(expected, 4).tolist()}（更新之前算的）；'
-            f'得到 {losses.detach().double().numpy().round(4).tolist()}。'
-        )  # fmt: skip
+            8,
+            f'每批的 loss 应是 {np.round(expected, 4).tolist()}（更新之前算的）；'
+            f'得到 {losses.detach().double().numpy().round(4).tolist()}。',
+        )
     _judge_other_loss(train_epoch, loader, x, y)
 
 
-class _Lopsided(nn.Module):
-    """A loss that no formula for another gives; it tells its arguments apart, and notes them."""
+class _AsymmetricLoss(nn.Module):
+    """A loss that differs from all usual ones and is not symmetric; it records its arguments."""
 
     def __init__(self):
         super().__init__()
-        self.seen = []
+        self.arguments = []
 
     def forward(self, input, target):
-        self.seen.append([part.detach().reshape(-1) for part in (input, target)])
+        self.arguments.append([part.detach().reshape(-1) for part in (input, target)])
         return ((input - target) ** 2 + input).mean()
 
 
-def _lopsided_gradient(x, error, y):
+def _asymmetric_gradient(x, error, y):
     return x.T @ (2 * error + 1) / len(y)
 
 
 def _judge_other_loss(train_epoch, loader, x, y):
-    """The same with another loss, as section 7 trains: it must be the one that leads."""
-    model, criterion = _LinearModel(), _Lopsided()
+    """With another loss, as section 7 trains, the parameters should follow that loss."""
+    model, criterion = _LinearModel(), _AsymmetricLoss()
     start, events = _weights(model), []
     optimizer, scheduler = _WatchedSGD(model.parameters(), events), _WatchedScheduler(events)
     train_epoch(model, loader, criterion, optimizer, scheduler, torch.device('cpu'))
     end = _weights(model)
-    if np.allclose(end, _descend(x, y, start, _lopsided_gradient), atol=1e-5):
+    if np.allclose(end, _descend(x, y, start, _asymmetric_gradient), atol=1e-5):
         return
-    firsts = [first.double().numpy() for first, _ in criterion.seen]
+    firsts = [first.double().numpy() for first, _ in criterion.arguments]
     if firsts and np.allclose(np.concatenate(firsts)[: len(y)], y[: sum(map(len, firsts))]):
         fail(8, 'criterion 的两个参数反了：预测在前，标签在后。')
     if not firsts or np.allclose(end, _descend(x, y, start, _mse_gradient), atol=1e-5):
@@ -138,7 +132,7 @@ def _judge_other_loss(train_epoch, loader, x, y):
 
 
 def _weights(model):
-    """Weights and bias in one row."""
+    """Weights and bias of the model in one array."""
     fc = model.fc
     return torch.cat([fc.weight[0], fc.bias]).detach().double().numpy().copy()
 
@@ -148,7 +142,7 @@ def _mse_gradient(x, error, y):
 
 
 def _broadcast_gradient(x, error, y):
-    """Of the mean of all B x B differences, which (B, 1) against (B,) gives."""
+    """The gradient of the mean over all B x B differences that (B, 1) minus (B,) gives."""
     return 2 * x.T @ (error + y - y.mean()) / len(y)
 
 
@@ -161,7 +155,10 @@ def _sum_gradient(x, error, y):
 
 
 def _descend(x, y, weights, gradient, keep=False, sign=1):
-    """Where one epoch of batches of 4 leads with lr 0.1; `keep`: gradients are never zeroed."""
+    """The weights after one epoch of gradient descent: batches of 4, lr 0.1.
+
+    With `keep` the gradients are never zeroed; `sign=-1` goes uphill.
+    """
     total = 0
     for first in range(0, len(y), 4):
         batch, truth = x[first : first + 4], y[first : first + 4]
@@ -172,7 +169,7 @@ def _descend(x, y, weights, gradient, keep=False, sign=1):
 
 
 def _losses(x, y, weights):
-    """The loss of every batch before its step."""
+    """The mean squared error of every batch before its step."""
     losses = []
     for first in range(0, len(y), 4):
         part = slice(first, first + 4)
@@ -181,8 +178,8 @@ def _losses(x, y, weights):
     return losses
 
 
-def _name_descent(end, x, y, start, events):
-    """In words: which mistake leads to these parameters."""
+def _diagnose_descent(end, x, y, start, events):
+    """In words: the mistake that leads to the parameters `end`."""
 
     def leads_here(gradient, **how):
         return np.allclose(end, _descend(x, y, start, gradient, **how), atol=1e-5)
@@ -199,16 +196,16 @@ def _name_descent(end, x, y, start, events):
             '参数没有变化：梯度在反向传播之后、`optimizer.step()` **之前**被清掉了。'
             '清空的是上一批留下的旧梯度，要在这一批的反向传播之前。'
         )
-    for gradient, said in (
+    for gradient, message in (
         (_mse_gradient, ''),
         (_broadcast_gradient, BROADCAST),
         (_mae_gradient, '用的是绝对误差：损失函数要用传进来的 `criterion`。'),
         (_sum_gradient, '各句的平方误差是相加的，没有求平均：损失函数要用传进来的 `criterion`。'),
-    ):  # fmt: skip
-        if said and leads_here(gradient):
-            return said
+    ):
+        if message and leads_here(gradient):
+            return message
         if leads_here(gradient, keep=True):
-            more = f'另外，{said}' if said else ''
+            more = f'另外，{message}' if message else ''
             return f'梯度从来没有**清空**：每一批的梯度都加在前面各批的上面。{more}'
     if leads_here(_mse_gradient, sign=-1):
         return '参数朝着 loss **变大**的方向走了：符号反了。'
@@ -220,106 +217,3 @@ def _name_descent(end, x, y, start, events):
         '一轮之后的参数和手算的梯度下降不一致（MSE，学习率 0.1，每批 4 句，最后一批 1 句）。'
         f'3 批里各执行了：{counts}，每样应是 3 次。'
     )
-
-
-class _ScriptedModel(nn.Module):
-    """A model whose validation Corr follows a script: one quality per epoch.
-
-    It predicts quality x label + rest; the epoch is a buffer, so a checkpoint tells its own.
-    """
-
-    def __init__(self, script):
-        super().__init__()
-        self.script = script
-        self.bias = nn.Parameter(torch.zeros(1))
-        self.register_buffer('epoch', torch.zeros((), dtype=torch.long))
-
-    def forward(self, vision, text, audio):
-        quality = self.script[min(int(self.epoch), len(self.script) - 1)]
-        score = quality * text[:, -1, :1] + (quality != 0) * vision[:, -1, :1]
-        return score.detach() + (1.0 if self.training else 0.0) * self.bias
-
-
-class _EpochCounter:
-    """A scheduler that counts, and moves the model on after every `batches` steps."""
-
-    def __init__(self, model, batches):
-        self.model, self.batches, self.steps = model, batches, 0
-
-    def step(self, *args, **kwargs):
-        self.steps += 1
-        if self.steps % self.batches == 0:
-            with torch.no_grad():
-                self.model.epoch += 1
-
-    def get_last_lr(self):
-        return [0.1]
-
-
-def check_training(train_model, validate_model):
-    """The contract of `train_model` and `validate_model`; builds on TODO 7 and TODO 8."""
-    with isolated() as printed:
-        _check_training.quietly(train_model, validate_model, printed)
-    print('✓ 训练与验证')
-
-
-@self_check(8, '训练与验证')
-def _check_training(train_model, validate_model, printed):
-    labels = torch.tensor(LABELS)
-    text, vision = labels.reshape(9, 1, 1).clone(), torch.randn(9, 1, 1)
-    utterances = TensorDataset(vision, text, torch.randn(9, 1, 1), labels)
-    loader = DataLoader(utterances, batch_size=4)
-    cpu, loss = torch.device('cpu'), nn.MSELoss()
-
-    model = _ScriptedModel((0.7,))
-    squares = (0.7 * labels + vision.reshape(-1) - labels) ** 2
-    expected = np.mean([float(batch.mean()) for batch in squares.split(4)])
-    corr = float(np.corrcoef(0.7 * labels + vision.reshape(-1), labels)[0, 1])
-    came = validate_model(model, loader, loss, cpu)
-    if not isinstance(came, float) or abs(came - corr) > 1e-3:
-        fail(8, f'`validate_model` 应返回验证集的 Corr，约 {corr:.4f}；得到 {came!r}。')
-    if f'Validation Loss: {expected:.4f}' not in _taken(printed):
-        fail(
-            8,
-            f'`validate_model` 应打印 `Validation Loss: {expected:.4f}`（各批的平均，四位小数）。',
-        )
-
-    for script, best in (((0.0, -2.0, 0.1, 5.0, 0.5), 3), ((0.0, 0.0), 0), ((-2.0, -5.0), 0)):
-        Path('best_model.pth').unlink(missing_ok=True)
-        epochs, model = len(script), _ScriptedModel((script[0], *script))
-        # The scheduler's last step of an epoch comes before its validation: so the script is
-        # shifted by one.
-        scheduler = _EpochCounter(model, len(loader))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        train_model(model, loader, loader, loss, optimizer, scheduler, cpu, epochs)
-        if scheduler.steps != epochs * len(loader):
-            fail(
-                8,
-                f'学习率调度器应每批走一步，共 {epochs * len(loader)} 步；'
-                f'走了 {scheduler.steps} 步。',
-            )
-        if not Path('best_model.pth').is_file():
-            fail(8, '训练之后没有 `best_model.pth`：第一轮总要保存，哪怕它的 Corr 是负数或 nan。')
-        saved = int(torch.load('best_model.pth', weights_only=True)['epoch']) - 1
-        if saved != best:
-            fail(
-                8, f'应保存验证 Corr 最高的一轮（从 0 数，第 {best} 轮）；保存的是第 {saved} 轮。'
-                'nan 排在所有数之后。'
-            )  # fmt: skip
-        said = _taken(printed)
-        for pattern in (
-            rf'Epoch \[1/{epochs}\], Loss: \d+\.\d{{4}}\n',
-            rf'Epoch \[{epochs}/{epochs}\], Loss: \d+\.\d{{4}}\n',
-            r'Validation Loss: \d+\.\d{4}\n',
-            rf'Best model saved with val_corr \S+ at epoch {best}\.',
-        ):
-            if not re.search(pattern, said):
-                fail(8, f'`train_model` 打印的内容里没有与 `{pattern}` 相符的一行。')
-
-
-def _taken(printed):
-    """What has been printed since the last time."""
-    text = printed.getvalue()
-    printed.seek(0)
-    printed.truncate()
-    return text

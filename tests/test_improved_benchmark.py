@@ -1,14 +1,21 @@
-"""What `benchmarks.better_model` measures: the parts are left out, the folds leak nothing."""
+"""`benchmarks.improved_model`: each part is left out; no speaker is on both sides of a fold."""
 
 import pandas as pd
 import pytest
 import torch
 
-from benchmarks.better_model import PARTS, WORLDS, differences, markdown, without_part, write_folds
+from benchmarks.improved_model import (
+    PARTS,
+    WORLDS,
+    differences,
+    markdown,
+    without_part,
+    write_folds,
+)
 from msa_lab.data import load_split
 from msa_lab.data.synthetic import Settings
-from msa_lab.study import summarize
-from msa_utils import ImprovedSentimentModel, set_seed
+from msa_lab.study import set_seed, summarize
+from msa_utils import ImprovedSentimentModel
 from tests.conftest import SMALL
 
 
@@ -67,11 +74,11 @@ def test_the_table_gives_means_and_differences():
     results = pd.DataFrame(
         [
             {'experiment': name, 'seed': seed, 'test_MAE': value + 0.01 * seed, 'error': ''}
-            for name, value in (('baseline', 1.0), ('better', 0.9))
+            for name, value in (('baseline', 1.0), ('improved model', 0.9))
             for seed in (0, 1)
         ]
     )
     table = differences(summarize(results, 'baseline'), ['test_MAE'])
     assert table.loc['baseline'].tolist() == ['1.005 +- 0.007', '']
-    assert table.loc['better'].tolist() == ['0.905 +- 0.007', '-0.100 [-0.100, -0.100]']
+    assert table.loc['improved model'].tolist() == ['0.905 +- 0.007', '-0.100 [-0.100, -0.100]']
     assert markdown(table).splitlines()[2] == '| baseline | 1.005 +- 0.007 |  |'

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from msa_utils import MultimodalSentimentAnalysisModel, count_parameters, set_seed
-
-WIDTHS = {'vision': 35, 'text': 300, 'audio': 74}
+from msa_lab.data import WIDTHS
+from msa_lab.models import count_parameters
+from msa_lab.study import set_seed
+from msa_utils import MultimodalSentimentAnalysisModel
 
 
 def random_batch(size, device='cpu', scale=1.0):
@@ -118,8 +119,6 @@ def test_the_dropout_warning_alone_is_silenced():
 
 def test_parameter_count(model):
     assert count_parameters(model) == 582_067
-    model.fc.requires_grad_(False)
-    assert count_parameters(model) == 582_067 - 129
 
 
 def test_the_same_seed_gives_the_same_weights():

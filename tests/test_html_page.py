@@ -39,3 +39,14 @@ def test_nothing_is_fetched():
     assert not soup.find_all('script', src=True)
     assert not soup.find_all('link', href=lambda h: h and h.startswith('http'))
     assert not [s for s in soup.find_all('script') if 'import(' in s.get_text()]
+
+
+def test_a_figure_is_described_for_readers_who_cannot_see_it():
+    png = {'image/png': 'iVBORw0KGgo='}
+    outputs = [v4.new_output('display_data', png)]
+    sources = 'figures.confusion(y_true, y_pred, title)', 'plt.plot(x)'
+    cells = [v4.new_code_cell(source, outputs=outputs) for source in sources]
+    html, _ = OfflineHTMLExporter().from_notebook_node(v4.new_notebook(cells=cells))
+    described, unknown = BeautifulSoup(html, 'html.parser').find_all('img')
+    assert described['alt'].startswith('Confusion matrix of the seven classes')
+    assert unknown['alt'] == 'figure'

@@ -1,12 +1,15 @@
-"""The better model, measured: `python -m benchmarks.better_model parts|seeds|worlds`.
+"""The improved model of question 3, measured: `python -m benchmarks.improved_model WHAT`.
 
-parts   the better model with one part left out, cross-validated over the speakers of the training
-        and validation splits together; the test split is not even in the files it reads
-seeds   the better model, the baseline and the cited systems on the lab's stand-in, 5 seeds
-worlds  the better model and the baseline on stand-ins with other seeds and settings, 3 seeds
+WHAT is one of three measurements:
 
-Everything is trained by the lab's own `fit`, for 20 epochs, and kept in `runs/better_model/`, so
-that a run that was stopped goes on where it was. Every number is about synthetic stand-in data.
+parts   the improved model with one part left out, cross-validated over the speakers of the training
+        and validation splits together; the test split is not in the files that it reads
+seeds   the improved model, the baseline and the cited systems on the lab's stand-in, 5 seeds
+worlds  the improved model and the baseline on stand-ins with other seeds and settings, 3 seeds
+
+Everything is trained by the lab's own `fit` for 20 epochs and kept in `runs/improved_model/`, so
+a measurement that was stopped continues where it was. Every number is about synthetic stand-in
+data. The tables are printed in Markdown, for `docs/results.md`.
 """
 
 import argparse
@@ -19,22 +22,26 @@ import pandas as pd
 from torch import nn
 
 import msa_utils
-from msa_lab.data.synthetic import make_standin, write_standin
+from msa_lab.data import METRICS, make_standin, write_standin
+from msa_lab.models import AMP, MISA, TFN, masked_mean
 from msa_lab.study import Experiment, run_study, summarize
 
-RUNS = Path('runs/better_model')
+RUNS = Path('runs/improved_model')
 FOLDS = 5
 WORLDS = {  # chosen before the first training on them; nothing was chosen on them
     'half the lexicon': dict(seed=11, lexicon=200),
     'stronger speakers': dict(seed=12, speaker=1.5),
     'stronger voice and face': dict(seed=13, affect=0.8),
 }
-BETTER = Experiment('better model', msa_utils.ImprovedSentimentModel)
+IMPROVED = Experiment('improved model', msa_utils.ImprovedSentimentModel)
 BASELINE = Experiment('baseline', msa_utils.AblationModel)
 
 
 class Pointwise(nn.Module):
-    """In place of the gated shift: the summaries are added to every word, ungated."""
+    """In place of `GatedShift`: the two summaries are added to every word, without a gate.
+
+    Text (B, T, 256), vision and audio (B, 32) -> (B, T, 256).
+    """
 
     def __init__(self):
         super().__init__()
@@ -47,15 +54,21 @@ class Pointwise(nn.Module):
 
 
 class MeanPooling(nn.Module):
-    """In place of attention: every word counts the same."""
+    """In place of `AttentionPooling`: every word has the same weight.
+
+    A sequence (B, T, D) and bool padding (B, T) -> the mean (B, D) and the weights (B, T).
+    """
 
     def forward(self, sequence, padding):
         weights = (~padding) / (~padding).sum(1, keepdim=True)
-        return msa_utils.masked_mean(sequence, padding), weights
+        return masked_mean(sequence, padding), weights
 
 
 def without_part(part):
-    """The better model with one part left out or replaced by the baseline's way."""
+    """The improved model with one of the `PARTS` left out, or done as in the baseline.
+
+    Raises ValueError for another part.
+    """
     model = msa_utils.ImprovedSentimentModel()
     summaries = model.vision_summary, model.audio_summary
     if part == 'gates':
@@ -85,10 +98,11 @@ PARTS = ['gates', 'attention pooling', 'dropout', 'standardised features', 'visi
 
 
 def write_folds(folder, **settings):
-    """Files of the lab's format: four fifths of the speakers to train on, one to validate on.
+    """Write five MOSI files into the folder; each has another fifth of the speakers as validation.
 
-    The speakers are those of the stand-in's training and validation splits. The file format wants
-    a test split: it is the validation split again.
+    The speakers are those of the stand-in's training and validation splits; `settings` are those
+    of `make_standin`. A file must have a test split: it is the validation split again. Returns
+    the paths.
     """
     splits = make_standin(**settings)
     data = {
@@ -104,13 +118,13 @@ def write_folds(folder, **settings):
     for fold in range(FOLDS):
         held_out = np.isin(speaker, order[fold::FOLDS])
         parts = {'train': ~held_out, 'valid': held_out, 'test': held_out}
-        fields = {name: {f: pick(data[f], mask) for f in data} for name, mask in parts.items()}
+        fields = {name: {f: select(data[f], mask) for f in data} for name, mask in parts.items()}
         paths.append(folder / f'fold{fold}.pkl')
         paths[-1].write_bytes(pickle.dumps(fields, protocol=4))
     return paths
 
 
-def pick(field, mask):
+def select(field, mask):
     """The entries of an array or a list at which `mask` is True."""
     if isinstance(field, list):
         return [value for value, chosen in zip(field, mask, strict=True) if chosen]
@@ -118,11 +132,16 @@ def pick(field, mask):
 
 
 def study(experiments, path, seeds, epochs):
-    """The lab's study of these experiments on this file."""
+    """The results of the experiments on the file `path`; stops the program when a run failed."""
     results = run_study(
-        experiments, data=Path(path), train=partial(msa_utils.fit, quiet=True),
-        evaluate=msa_utils.score_test_split, seeds=seeds, epochs=epochs, runs_dir=RUNS,
-    )  # fmt: skip
+        experiments,
+        data=Path(path),
+        train=partial(msa_utils.fit, quiet=True),
+        evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
+        seeds=seeds,
+        epochs=epochs,
+        runs_dir=RUNS,
+    )
     failed = results[results['error'] != '']
     if len(failed):
         raise SystemExit(failed[['experiment', 'seed', 'error']].to_string())
@@ -131,7 +150,10 @@ def study(experiments, path, seeds, epochs):
 
 
 def differences(summary, metrics):
-    """One row per experiment: mean +- sd of each metric, and its difference from the reference."""
+    """A summary as text: for each metric its mean +- sd and the difference from the baseline.
+
+    `summary` is what `summarize` returns, with a row for every experiment.
+    """
     rows = {}
     for name in summary.index:
         row = rows[name] = {}
@@ -139,8 +161,10 @@ def differences(summary, metrics):
             mean, sd, diff, low, high = summary.loc[name, metric]
             title = metric.removeprefix('test_').removeprefix('valid_')
             row[title] = f'{mean:.3f} +- {sd:.3f}'
-            same = low == high == 0
-            row[f'{title}: difference'] = '' if same else f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]'
+            is_baseline = low == high == 0
+            row[f'{title}: difference'] = (
+                '' if is_baseline else f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]'
+            )
     return pd.DataFrame.from_dict(rows, orient='index')
 
 
@@ -152,46 +176,45 @@ def markdown(table):
 
 
 def measure_parts(epochs, folds):
-    """Leave one part out; the folds play the role that seeds play elsewhere."""
-    experiments = [BETTER, BASELINE]
+    """Print what leaving out each part changes on validation; the spread is over folds."""
+    experiments = [IMPROVED, BASELINE]
     experiments += [Experiment(f'without {part}', partial(without_part, part)) for part in PARTS]
     tables = []
     for fold, path in enumerate(write_folds(RUNS / 'folds')[:folds]):
         tables.append(study(experiments, path, [42], epochs).assign(seed=fold))
-    summary = summarize(pd.concat(tables, ignore_index=True), 'better model')
+    summary = summarize(pd.concat(tables, ignore_index=True), 'improved model')
     print(markdown(differences(summary, ['valid_Corr', 'valid_MAE'])))
 
 
 def measure_seeds(epochs):
-    """All six metrics on the test split, over five seeds."""
+    """Print all six metrics on the test split, over five seeds, and what a training costs."""
     path = RUNS / 'standin.pkl'
     write_standin(path)
-    cited = [Experiment(model.__name__, model) for model in (zoo.TFN, zoo.MISA, zoo.AMP)]
-    results = study([BASELINE, BETTER, *cited], path, [42, 43, 44, 45, 46], epochs)
-    metrics = [f'test_{name}' for name in msa_utils.METRICS]
+    cited = [Experiment(model.__name__, model) for model in (TFN, MISA, AMP)]
+    results = study([BASELINE, IMPROVED, *cited], path, [42, 43, 44, 45, 46], epochs)
+    metrics = [f'test_{name}' for name in METRICS]
     print(markdown(differences(summarize(results, 'baseline'), metrics).T))
-    print('\nThe cited systems against the better model\n')
-    table = differences(summarize(results, 'better model'), ['test_Corr', 'test_MAE'])
+    print('\nThe cited systems against the improved model\n')
+    table = differences(summarize(results, 'improved model'), ['test_Corr', 'test_MAE'])
     print(markdown(table.loc[[model.name for model in cited]].T))
     cost = results.groupby('experiment', sort=False)[['parameters', 'seconds']].mean().round()
     print('\n' + markdown(cost.astype(int)))
 
 
 def measure_worlds(epochs):
-    """Corr and MAE on the test splits of worlds that played no part in any choice."""
+    """Print Corr and MAE on the test splits of stand-ins that no choice was made on."""
     rows = {}
     for name, settings in WORLDS.items():
         path = RUNS / f'world{settings["seed"]}.pkl'
         write_standin(path, **settings)
-        summary = summarize(study([BASELINE, BETTER], path, [42, 43, 44], epochs), 'baseline')
+        summary = summarize(study([BASELINE, IMPROVED], path, [42, 43, 44], epochs), 'baseline')
         row = rows[f'{name}: {settings}'] = {}
         for metric in ('test_Corr', 'test_MAE'):
+            title = metric.removeprefix('test_')
             for experiment in summary.index:
-                title = f'{metric.removeprefix("test_")}, {experiment}'
-                row[title] = '{:.3f} +- {:.3f}'.format(*summary.loc[experiment, metric][:2])
-            diff, low, high = summary.loc['better model', metric].iloc[2:]
-            title = f'{metric.removeprefix("test_")}: difference'
-            row[title] = f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]'
+                mean, sd, diff, low, high = summary.loc[experiment, metric]
+                row[f'{title}, {experiment}'] = f'{mean:.3f} +- {sd:.3f}'
+            row[f'{title}: difference'] = f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]'
     print(markdown(pd.DataFrame.from_dict(rows, orient='index')))
 
 
@@ -199,7 +222,7 @@ def main():
     """Run one measurement and print its tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('what', choices=['parts', 'seeds', 'worlds'])
-    parser.add_argument('--epochs', type=int, default=20)
+    parser.add_argument('--epochs', type=int, default=20, help='of every training (20)')
     parser.add_argument('--folds', type=int, default=FOLDS, help='parts: only the first folds')
     args = parser.parse_args()
     measure = {

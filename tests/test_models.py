@@ -6,10 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from msa_lab import zoo
-from msa_utils import evaluate_test_split, fit, make_loader, padding_mask, set_seed
+from msa_lab import data
+from msa_lab.models import AMP, MISA, TFN, count_parameters, masked_mean, tensor_fusion
+from msa_lab.models.amp import ReverseGradient, soft_top_k
+from msa_lab.models.misa import BidirectionalEncoder, cmd, difference_loss
+from msa_lab.models.padding import cut_shared_padding, roll_steps
+from msa_lab.models.tfn import AveragedEncoder
+from msa_lab.study import set_seed
+from msa_utils import evaluate, evaluate_test_split, fit, make_loader, padding_mask
+from tests.helpers import assert_more_padding_changes_nothing, assert_utterances_do_not_mix
 
-MODELS = [zoo.TFN, zoo.MISA, zoo.AMP]
+MODELS = [TFN, MISA, AMP]
 
 
 def criterion_of(model):
@@ -46,8 +53,8 @@ def test_every_parameter_learns(build, batch, labels, device):
     model = build().to(device)
     loss = criterion_of(model)
     loss(model(*(x.to(device) for x in batch)).squeeze(-1), labels.to(device)).backward()
-    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert not [name for name in without if name != 'norm']
+    without = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    assert without <= {'scorer.bias'}  # added to every score of AMP, it changes no choice
 
 
 @pytest.mark.parametrize('build', MODELS)
@@ -61,39 +68,81 @@ def test_a_batch_of_one_utterance_can_be_trained_on(build, batch):
 
 
 @pytest.mark.parametrize('build', MODELS)
-def test_the_others_in_a_batch_change_nothing(build, batch):
-    """No step of anybody's padding is read: alone, trimmed, and with more padding, all agree."""
+def test_neither_other_utterances_nor_padding_change_a_score(build, batch):
     set_seed(0)
     model = build().eval()
-    with torch.no_grad():
-        together = model(*batch)
-        alone = torch.cat([model(*(x[i : i + 1] for x in batch)) for i in range(16)])
-        longer = model(*(nn.functional.pad(x, (0, 0, 7, 0)) for x in batch))
-    torch.testing.assert_close(alone, together, atol=2e-5, rtol=0)
-    torch.testing.assert_close(longer, together, atol=2e-5, rtol=0)
+    assert_utterances_do_not_mix(model, batch, atol=2e-5)
+    assert_more_padding_changes_nothing(model, batch, atol=2e-5)
 
 
 @pytest.mark.parametrize('build', MODELS)
 def test_trained_by_the_loops_of_the_lab(build, small_file, workdir):
     set_seed(0)
     model = build()
-    loss = criterion_of(model)
-    history = fit(model, loss, small_file, epochs=2, checkpoint='w.pth', limit=33, quiet=True)
-    assert len(history) == 2
-    device = next(model.parameters()).device
-    value, _, y_pred, y_true = evaluate_test_split(
-        model, 'w.pth', small_file, loss, device, quiet=True
-    )
+    criterion = criterion_of(model)
+    history = fit(model, small_file, criterion, epochs=2, checkpoint='w.pth', quiet=True)
+    assert [record['epoch'] for record in history] == [1, 2]
+    metrics = evaluate_test_split(model, small_file, criterion, 'w.pth', quiet=True)
+    assert tuple(metrics) == data.METRICS
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_the_validation_loss_is_the_mse_alone(build, small_file):
+    model = build()
+    loader = make_loader(small_file, 'valid')
+    loss, _, y_pred, y_true = evaluate(model, loader, criterion_of(model), 'cpu')
     batches = [
         nn.functional.mse_loss(*pair)
         for pair in zip(y_pred.split(16), y_true.split(16), strict=True)
     ]
-    assert value == pytest.approx(torch.stack(batches).mean().item(), rel=1e-5)  # MSE in eval mode
+    assert loss == pytest.approx(torch.stack(batches).mean().item(), rel=1e-5)
 
 
-def test_the_true_steps_are_those_of_the_ablations(batch):
-    assert torch.equal(zoo.true_steps(*batch), ~padding_mask(*batch))
-    assert zoo.true_steps(*(torch.zeros(2, 5, w) for w in (3, 4, 2))).sum() == 2
+def test_trainable_parameters_are_counted():
+    layer = nn.Linear(3, 2)
+    assert count_parameters(layer) == 8
+    layer.bias.requires_grad_(False)
+    assert count_parameters(layer) == 6
+
+
+# Padding
+
+
+def test_the_padding_is_that_of_the_notebook(batch):
+    *_, padding = cut_shared_padding(*batch)
+    expected = padding_mask(*batch)
+    assert torch.equal(data.padding_mask(*batch), expected)
+    assert torch.equal(padding, expected[:, -padding.shape[1] :])
+
+
+def test_cutting_off_shared_padding_keeps_every_true_step(batch):
+    *features, padding = cut_shared_padding(*batch)
+    steps = padding.shape[1]
+    assert not padding[:, 0].all()  # the longest utterance begins here
+    for before, after in zip(batch, features, strict=True):
+        assert torch.equal(after, before[:, -steps:])
+        assert not before[:, :-steps].any()
+
+
+def test_an_utterance_of_nothing_but_padding_keeps_one_step():
+    *_, padding = cut_shared_padding(*(torch.zeros(2, 5, width) for width in (3, 4, 2)))
+    assert padding.tolist() == [[False], [False]]
+
+
+def test_every_utterance_is_rotated_by_its_own_shift():
+    sequence = torch.arange(8.0).view(2, 4, 1)
+    rolled = roll_steps(sequence, torch.tensor([1, -1]))
+    assert rolled.squeeze(-1).tolist() == [[1, 2, 3, 0], [7, 4, 5, 6]]
+
+
+def test_means_are_over_the_true_steps():
+    sequence, padding = torch.zeros(3, 6, 3), torch.ones(3, 6, dtype=torch.bool)
+    sequence[0, 4:], padding[0, 4:] = 2.0, False
+    sequence[1], padding[1] = torch.arange(6.0).unsqueeze(-1), False
+    sequence[2] = 7.0  # nothing but padding: 0, not nan
+    torch.testing.assert_close(
+        masked_mean(sequence, padding), torch.tensor([[2.0] * 3, [2.5] * 3, [0.0] * 3])
+    )
 
 
 # TFN
@@ -101,7 +150,7 @@ def test_the_true_steps_are_those_of_the_ablations(batch):
 
 def test_the_outer_product_has_the_single_features_and_the_products_of_two():
     audio, vision, text = torch.randn(3, 4), torch.randn(3, 16), torch.randn(3, 64)
-    cube = zoo.tensor_fusion(audio, vision, text).view(3, 5, 17, 65)
+    cube = tensor_fusion(audio, vision, text).view(3, 5, 17, 65)
     assert (cube[:, 0, 0, 0] == 1).all()
     torch.testing.assert_close(cube[:, 1:, 0, 0], audio)
     torch.testing.assert_close(cube[:, 0, 1:, 0], vision)
@@ -112,23 +161,14 @@ def test_the_outer_product_has_the_single_features_and_the_products_of_two():
         assert cube[b, i + 1, j + 1, k + 1].item() == pytest.approx(product.item())
 
 
-def test_averages_are_over_the_true_steps():
-    sequence, true = torch.zeros(2, 6, 3), torch.zeros(2, 6, dtype=torch.bool)
-    sequence[0, 4:], true[0, 4:] = 2.0, True
-    sequence[1], true[1] = torch.arange(6.0).unsqueeze(-1), True
-    torch.testing.assert_close(
-        zoo.masked_average(sequence, true), torch.tensor([[2.0] * 3, [2.5] * 3])
-    )
-
-
 def test_one_utterance_is_normalised_by_the_running_statistics(batch):
-    encoder = zoo.AveragedEncoder(35, 16, dropout=0.0)
-    true = zoo.true_steps(*batch)
-    encoder(batch[0], true)  # the statistics have seen something
+    encoder = AveragedEncoder(35, 16, dropout=0.0)
+    padding = padding_mask(*batch)
+    encoder(batch[0], padding)  # the statistics have seen something
     running = encoder.norm.running_mean.clone()
-    training = encoder(batch[0][:1], true[:1])
+    training = encoder(batch[0][:1], padding[:1])
     assert torch.equal(encoder.norm.running_mean, running)
-    torch.testing.assert_close(training, encoder.eval()(batch[0][:1], true[:1]))
+    torch.testing.assert_close(training, encoder.eval()(batch[0][:1], padding[:1]))
 
 
 # MISA
@@ -147,28 +187,28 @@ def test_cmd_is_the_formula():
                 columns.append(mean if k == 1 else sum(centred) / len(column))
             moments.append(columns)
         expected += math.dist(*moments)
-    assert zoo.cmd(x, y).item() == pytest.approx(expected, rel=1e-12)
-    assert zoo.cmd(x, x).item() == 0
-    assert zoo.cmd(x, x + 0.5).item() == pytest.approx(math.sqrt(3) / 2)  # the means alone
+    assert cmd(x, y).item() == pytest.approx(expected, rel=1e-12)
+    assert cmd(x, x).item() == 0
+    assert cmd(x, x + 0.5).item() == pytest.approx(math.sqrt(3) / 2)  # the means alone
 
 
 def test_the_difference_loss_is_zero_for_orthogonal_inputs_only():
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
     x, y = torch.zeros(4, 6), torch.zeros(4, 6)
     x[:, 0], y[:, 3] = signs[:, 0], signs[:, 1]
-    assert zoo.difference_loss(x, y).item() == pytest.approx(0, abs=1e-12)
-    assert zoo.difference_loss(x + 5, y - 2).item() == pytest.approx(0, abs=1e-9)  # centred first
-    assert zoo.difference_loss(x, x).item() == pytest.approx(16)  # (x.T @ x)[0, 0] is 4
+    assert difference_loss(x, y).item() == pytest.approx(0, abs=1e-12)
+    assert difference_loss(x + 5, y - 2).item() == pytest.approx(0, abs=1e-9)  # centred first
+    assert difference_loss(x, x).item() == pytest.approx(16)  # (x.T @ x)[0, 0] is 4
 
 
 def test_the_reading_backwards_begins_at_the_last_word(batch):
     """Padding in front, whose length differs from utterance to utterance, changes no state."""
     set_seed(0)
-    encoder = zoo.BidirectionalEncoder(300, 16).eval()
-    text, true = batch[1], zoo.true_steps(*batch)
-    packed = encoder(text, true)
+    encoder = BidirectionalEncoder(300, 16).eval()
+    text, padding = batch[1], padding_mask(*batch)
+    packed = encoder(text, padding)
     for i in range(4):
-        only = text[i : i + 1, true[i]]
+        only = text[i : i + 1, ~padding[i]]
         _, (hidden, _) = encoder.lstm(only)
         expected = encoder.project(torch.cat([hidden[0], hidden[1]], dim=1))
         torch.testing.assert_close(packed[i : i + 1], expected, atol=1e-5, rtol=0)
@@ -176,14 +216,14 @@ def test_the_reading_backwards_begins_at_the_last_word(batch):
 
 def test_the_loss_of_misa_is_the_sum_of_its_parts(batch, labels):
     set_seed(0)
-    model = zoo.MISA(dropout=0.0)
+    model = MISA(dropout=0.0)
     output = model(*batch).squeeze(-1)
     u, private, shared = model.parts
     p, s = ([x[name] for name in ('vision', 'text', 'audio')] for x in (private, shared))
     pairs = [(0, 1), (0, 2), (1, 2)]
-    difference = sum(zoo.difference_loss(p[i], s[i]) for i in range(3))
-    difference += sum(zoo.difference_loss(p[i], p[j]) for i, j in pairs)
-    similarity = sum(zoo.cmd(s[i], s[j]) for i, j in pairs) / 3
+    difference = sum(difference_loss(p[i], s[i]) for i in range(3))
+    difference += sum(difference_loss(p[i], p[j]) for i, j in pairs)
+    similarity = sum(cmd(s[i], s[j]) for i, j in pairs) / 3
     errors = [model.decoders[name](private[name] + shared[name]) - u[name] for name in u]
     reconstruction = sum(error.square().mean() for error in errors) / 3
     task = (output - labels).square().mean()
@@ -201,22 +241,22 @@ def test_the_loss_of_misa_is_the_sum_of_its_parts(batch, labels):
 def test_the_mask_sums_to_k_and_never_touches_padding(spread):
     set_seed(0)
     scores = (spread * torch.randn(6, 40)).requires_grad_()
-    allowed = torch.arange(40) >= torch.tensor([[0], [10], [20], [30], [37], [39]])
-    k = 0.4 * allowed.sum(1)
-    mask = zoo.soft_top_k(scores, allowed, k)
+    padding = torch.arange(40) < torch.tensor([[0], [10], [20], [30], [37], [39]])
+    k = 0.4 * (~padding).sum(1)
+    mask = soft_top_k(scores, padding, k)
     torch.testing.assert_close(mask.sum(1), k, atol=1e-3, rtol=0)
-    assert (mask[~allowed] == 0).all()
+    assert (mask[padding] == 0).all()
     assert mask.min() >= 0
     assert mask.max() <= 1 + 1e-3
     mask.square().sum().backward()
     assert scores.grad.isfinite().all()
-    assert (scores.grad[~allowed] == 0).all()
+    assert (scores.grad[padding] == 0).all()
 
 
 def test_the_mask_takes_the_highest_scores():
     scores = torch.tensor([[9.0, 5.0, 1.0, 4.0, 0.0, 3.0]])
-    allowed = torch.tensor([[False, True, True, True, True, True]])
-    mask = zoo.soft_top_k(scores, allowed, torch.tensor([2.0]), 0.02, iterations=100)
+    padding = torch.tensor([[True, False, False, False, False, False]])
+    mask = soft_top_k(scores, padding, torch.tensor([2.0]), 0.02, iterations=100)
     torch.testing.assert_close(
         mask, torch.tensor([[0.0, 1, 0, 1, 0, 0]]), atol=0.05, rtol=0
     )  # 5 and 4, and not the 9 that is padding
@@ -224,16 +264,16 @@ def test_the_mask_takes_the_highest_scores():
 
 def test_the_mask_rises_with_its_own_score():
     scores = torch.randn(1, 8, dtype=torch.float64).requires_grad_()
-    allowed = torch.ones(1, 8, dtype=torch.bool)
+    padding = torch.zeros(1, 8, dtype=torch.bool)
     order = scores.argsort()[0, 3]  # neither the lowest nor the highest: they set the scale
-    mask = zoo.soft_top_k(scores, allowed, torch.tensor([3.0], dtype=torch.float64))
+    mask = soft_top_k(scores, padding, torch.tensor([3.0], dtype=torch.float64))
     mask[0, order].backward()
     assert scores.grad[0, order] > 0
 
 
 def test_the_gradient_is_reversed_and_scaled():
     x = torch.randn(5, requires_grad=True)
-    y = zoo.ReverseGradient.apply(x, 0.1)
+    y = ReverseGradient.apply(x, 0.1)
     assert torch.equal(x, y)
     (3 * y).sum().backward()
     torch.testing.assert_close(x.grad, torch.full((5,), -0.3))
@@ -242,17 +282,17 @@ def test_the_gradient_is_reversed_and_scaled():
 def test_the_adversary_makes_it_harder_and_the_encoders_do_not_help_it(batch, labels):
     """A step of the scorer along its (reversed) gradient raises the loss of the masked pass."""
     set_seed(0)
-    model = zoo.AMP(dropout=0.0)
+    model = AMP(dropout=0.0)
     model(*batch)
-    joined, true, _ = model.parts
+    joined, padding, _ = model.parts
     joined = joined.detach().requires_grad_()
 
     def masked_loss():
-        rest = joined * (1 - model.hidden_steps(joined, true)).unsqueeze(-1)
-        return nn.functional.mse_loss(model.joint(rest, true).squeeze(-1), labels)
+        rest = joined * (1 - model.hidden_steps(joined, padding)).unsqueeze(-1)
+        return nn.functional.mse_loss(model.joint(rest, padding).squeeze(-1), labels)
 
     before = masked_loss()
-    hidden = model.hidden_steps(joined, true)
+    hidden = model.hidden_steps(joined, padding)
     hidden.sum().backward()
     assert joined.grad is None  # nothing flows into what the scorer looks at
     weight = model.scorer.weight
@@ -265,12 +305,12 @@ def test_the_adversary_makes_it_harder_and_the_encoders_do_not_help_it(batch, la
 
 def test_perturbing_leaves_the_parameters_exactly_as_they_were(batch, labels):
     set_seed(0)
-    model = zoo.AMP(dropout=0.0)
+    model = AMP(dropout=0.0)
     output = model(*batch)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    joined, true, _ = model.parts
+    joined, padding, _ = model.parts
     task = nn.functional.mse_loss(output.squeeze(-1), labels)
-    moved = model.perturbed_output(joined, true, task)
+    moved = model.perturbed_output(joined, padding, task)
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
     assert nn.functional.mse_loss(moved.squeeze(-1), labels) > task  # uphill
     model.criterion()(output.squeeze(-1), labels).backward()
@@ -278,9 +318,9 @@ def test_perturbing_leaves_the_parameters_exactly_as_they_were(batch, labels):
 
 
 def test_what_is_hidden_is_a_share_of_the_true_steps(batch):
-    model = zoo.AMP()
+    model = AMP()
     model(*batch)
-    joined, true, _ = model.parts
-    hidden = model.hidden_steps(joined, true)
-    torch.testing.assert_close(hidden.sum(1), 0.4 * true.sum(1), atol=1e-2, rtol=0)
-    assert (hidden[~true] == 0).all()
+    joined, padding, _ = model.parts
+    hidden = model.hidden_steps(joined, padding)
+    torch.testing.assert_close(hidden.sum(1), 0.4 * (~padding).sum(1), atol=1e-2, rtol=0)
+    assert (hidden[padding] == 0).all()

@@ -1,0 +1,86 @@
+"""How a self-check fails: `CheckFailed`, and the decorator that makes a check of a function."""
+
+import functools
+import linecache
+import re
+import sysconfig
+import traceback
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from msa_lab.checks.isolation import isolated
+
+_NOT_THE_STUDENTS = tuple(  # files whose lines are no help in a message
+    str(folder) for folder in (Path(__file__).parent, sysconfig.get_path('stdlib'), '<frozen')
+)
+
+
+class CheckFailed(AssertionError):
+    """What a student wrote does not do what its TODO asks for; the message says why, in Chinese."""
+
+    def _render_traceback_(self):
+        """What IPython shows: the message alone, with its **emphasis** in bold."""
+        return ['CheckFailed: ' + re.sub(r'\*\*(.+?)\*\*', '\x1b[1m\\1\x1b[0m', str(self))]
+
+
+def fail(number: int, message: str) -> NoReturn:
+    """Raise CheckFailed for the TODO of that number."""
+    raise CheckFailed(f'TODO {number}：{message}')
+
+
+def self_check(number: int, title: str) -> Callable:
+    """Decorate a function that raises when a solution is wrong; it becomes a self-check.
+
+    The check runs isolated and prints one line with number and title when the function returns.
+    An exception of the student's code becomes a CheckFailed that says what happened and where.
+    """
+
+    def decorate(body):
+        @functools.wraps(body)
+        def check(*args, **kwargs):
+            with isolated(), _explained(number):
+                body(*args, **kwargs)
+            print(f'✓ TODO {number} {title}')
+
+        return check
+
+    return decorate
+
+
+@contextmanager
+def _explained(number):
+    """Turn an exception of a student's code into a CheckFailed that says what and where."""
+    try:
+        yield
+    except CheckFailed:
+        raise
+    except NotImplementedError as error:
+        stub = re.search(r'TODO (\d+)', str(error))
+        message = f'TODO {number} 还没有完成'
+        if stub and stub[1] != str(number):  # given code that leads through another task
+            message = f'TODO {stub[1]} 还没有完成，检查 TODO {number} 之前请先写好它'
+        raise CheckFailed(message + _hint(error)) from error
+    except (Exception, SystemExit) as error:
+        text = ' '.join(str(error).split())[:400]
+        message = f'TODO {number}：运行你的代码时出错，{type(error).__name__}: {text}'
+        raise CheckFailed(message + _where(error)) from error
+
+
+def _hint(error):
+    """The comment that stands above a stub, as the end of a Chinese sentence."""
+    stub = traceback.extract_tb(error.__traceback__)[-1]
+    above = linecache.getline(stub.filename, stub.lineno - 1).strip()
+    return f'。提示：{above.partition("：")[2]}' if above.startswith('# TODO') else ''
+
+
+def _where(error):
+    """The student's line that raised an exception, as the end of a Chinese sentence."""
+    if isinstance(error, SyntaxError):
+        return ''
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        foreign = frame.filename.startswith(_NOT_THE_STUDENTS) or 'site-packages' in frame.filename
+        if frame.line and not foreign:
+            return f'。出错的一行：{frame.line}'
+    return ''

@@ -1,0 +1,89 @@
+"""The folder of a run: filled under another name, renamed when complete, checked when read.
+
+Two studies that need the same run at once both do it, in different folders, and the result of the
+first to finish is kept. Whichever process is killed, the folder of a run is complete or not there.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
+# Nothing shows whether the process of an unfinished run was killed or is still training. So its
+# folder stays until no checkpoint was written for a day: no training of this lab takes as long.
+ABANDONED_SECONDS = 24 * 3600
+
+
+def read_row(folder: Path) -> dict | None:
+    """The row of the finished run in a folder; None if there is none or its files are damaged."""
+    try:
+        result = json.loads((folder / RESULT).read_text(encoding='utf-8'))
+        return result['row'] if result['sha256'] == _checksum(result['row'], folder) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+@contextmanager
+def working_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to do a run in, whose result is to be kept in `folder`.
+
+    It is removed after the `with` block, unless it was published. If `folder` has a damaged result
+    of this run, that is removed first.
+    """
+    unfinished = folder.parent / UNFINISHED
+    unfinished.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and read_row(folder) is None:
+        damaged = unfinished / _unique_name(folder)
+        with suppress(FileNotFoundError):  # another study removes it as well
+            folder.rename(damaged)  # in one step, so that nobody finds it half removed
+        shutil.rmtree(damaged, ignore_errors=True)
+    working = unfinished / _unique_name(folder)
+    working.mkdir()
+    try:
+        yield working
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def publish(row: dict, working: Path, folder: Path) -> dict:
+    """Write the row into the folder `working` and rename that to `folder`; returns the row.
+
+    If another study has published the same run in the meantime, its result is kept, and its row
+    returned. Raises OSError when the run cannot be written.
+    """
+    result = {'row': row, 'sha256': _checksum(row, working)}
+    (working / RESULT).write_text(json.dumps(result), encoding='utf-8')
+    try:
+        working.rename(folder)
+    except OSError:
+        if (finished := read_row(folder)) is None:
+            raise
+        return finished
+    return row
+
+
+def remove_abandoned(runs_dir: Path) -> None:
+    """Remove the unfinished runs that wrote no checkpoint for a day; their process was killed."""
+    for folder in (runs_dir / UNFINISHED).glob('*'):
+        try:
+            age = time.time() - folder.stat().st_mtime
+        except FileNotFoundError:  # its run has just finished
+            continue
+        if age > ABANDONED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unique_name(folder):
+    return f'{folder.name}.{uuid.uuid4().hex}'
+
+
+def _checksum(row, folder):
+    """A SHA-256 over a row and the checkpoint that goes with it, as hexadecimal digits."""
+    checksum = hashlib.sha256(json.dumps(row).encode())
+    checksum.update((folder / CHECKPOINT).read_bytes())
+    return checksum.hexdigest()
