@@ -19,7 +19,7 @@ from grading.rows import Job, Row
 from grading.sandbox import Limits
 from grading.submissions import Submission
 from grading.tasks import NOTEBOOK, ROOT
-from msa_lab.files.atomic import atomic_write
+from msa_lab.files import atomic_write
 
 RELOAD_CHECKS = f"""import sys
 sys.path.insert(0, {str(ROOT)!r})
