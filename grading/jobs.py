@@ -19,7 +19,7 @@ from grading.rows import Job, Row
 from grading.sandbox import Limits
 from grading.submissions import Submission
 from grading.tasks import NOTEBOOK, ROOT
-from msa_lab.files.atomic import atomic_write
+from msa_lab.files import atomic_write
 
 RELOAD_CHECKS = f"""import sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -147,10 +147,10 @@ class Grader:
         )
 
     def _wait(self, command, log):
-        """Run a command; whether it ended in time. It gets a session of its own: Ctrl-C is ours.
+        """Run a command and return whether it ended in time.
 
-        Its error output goes to the file `log`. A pipe would stay open as long as any kernel
-        holds it.
+        It runs in a new session, so that Ctrl-C reaches only this process. Its error output goes to
+        the file `log`: a pipe would stay open as long as any kernel holds it.
         """
         with log.open('wb') as output, self.lock:
             if self.stopped:

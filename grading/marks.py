@@ -19,7 +19,7 @@ from pathlib import Path
 
 from grading.rows import Row
 from grading.tasks import Task, tasks
-from msa_lab.files.atomic import atomic_write
+from msa_lab.files import atomic_write
 
 NOTHING = '-'  # stands where there is nothing to read
 CHANGED = '?'  # behind a mark that was given for an earlier text of the answer

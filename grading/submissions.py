@@ -60,17 +60,17 @@ def find_submission(folder: Path) -> Submission:
     beside = set(top)
     if chosen:
         beside = beside.union(visible_paths(chosen.parent)) - {chosen, chosen.parent}
-
-    def names(paths):
-        return tuple(path.relative_to(folder).as_posix() for path in sorted(paths))
-
     return Submission(
         student=folder.name,
         notebook=chosen,
         name=chosen.relative_to(folder).as_posix() if chosen else '',
-        others=() if chosen else names(notebooks),
-        beside=names(beside),
+        others=() if chosen else _names(notebooks, folder),
+        beside=_names(beside, folder),
     )
+
+
+def _names(paths, folder):
+    return tuple(path.relative_to(folder).as_posix() for path in sorted(paths))
 
 
 def is_lab_notebook(path: Path) -> bool:

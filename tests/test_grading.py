@@ -33,8 +33,9 @@ from grading.sandbox import Limits
 from grading.submissions import find_submission
 from grading.tasks import NOTEBOOK, ROOT, tasks
 from grading.worker import answers_below, read_submission, restore_graded_cells
-from msa_lab.data.synthetic import write_standin
-from tests.solutions import CORRECT, WRONG, edit
+from msa_lab.data import write_standin
+from tests.regions import edit
+from tests.solutions import CORRECT, LENGTH, WRONG
 
 needs_sandbox = pytest.mark.skipif(
     not sandbox.available(), reason='needs bubblewrap: it would harm this machine'
@@ -81,23 +82,13 @@ def fill_in(tmp_path_factory):
     return nbformat.read(folder / NOTEBOOK, as_version=4)
 
 
-def with_variant(notebook, variant):
-    """A copy of the notebook in which a solution is replaced by a variant of tests/solutions.py."""
+def with_solution(notebook, *edits):
+    """A copy of the notebook with other bodies in the regions that students write."""
     notebook = copy.deepcopy(notebook)
     code = {cell.id: cell for cell in notebook.cells if cell.cell_type == 'code'}
     sources = {name: cell.source for name, cell in code.items()}
-    for name, source in edit(sources, variant.edits).items():
+    for name, source in edit(sources, edits).items():
         code[name].source = source
-    return notebook
-
-
-def with_length(notebook, statement):
-    """A copy of the notebook in which the solution of TODO 1, one statement, is another."""
-    notebook = copy.deepcopy(notebook)
-    (cell,) = [cell for cell in notebook.cells if cell.id == 'mosi-dataset']
-    region = r'(### BEGIN SOLUTION 1 .*\n +).*(\n +### END SOLUTION)'
-    cell.source, count = re.subn(region, rf'\g<1>{statement}\2', cell.source)
-    assert count == 1
     return notebook
 
 
@@ -188,7 +179,7 @@ def test_an_answer_in_a_new_cell_waits_for_the_human(hand_in, complete):
 
 def test_a_wrong_solution_costs_its_task_and_the_page_says_why(hand_in, complete, tmp_path):
     wrong = next(v for v in WRONG if v.task == '4')
-    notebook = definitions(with_variant(complete, wrong))
+    notebook = definitions(with_solution(complete, *wrong.edits))
     (solution,) = [cell.source for cell in notebook.cells if cell.id in tasks()['check-4'].cells]
     secret = tmp_path / 'secret.png'
     secret.write_bytes(b'secret')
@@ -261,7 +252,7 @@ def test_an_endless_loop_costs_the_cell_that_has_it(hand_in, complete):
 
 @pytest.mark.grading
 def test_an_endless_loop_inside_a_task_costs_that_task(hand_in, complete):
-    loop = definitions(with_length(complete, 'while True: pass'))
+    loop = definitions(with_solution(complete, LENGTH('while True: pass')))
     row = hand_in(loop, limits=Limits(100, 5))
     assert lost(row) == {'check-1'}
 
@@ -466,7 +457,7 @@ def test_removed_solutions_cost_their_tasks(hand_in, complete):
 
 @pytest.mark.grading
 def test_edited_checks_are_put_back(hand_in, complete):
-    notebook = definitions(with_length(complete, 'return 7'))
+    notebook = definitions(with_solution(complete, LENGTH('return 7')))
     (check,) = [c for c in notebook.cells if c.id == 'check-1']
     check.source, check.metadata['nbgrader']['points'] = '3', 300
     row = hand_in(notebook)
@@ -509,7 +500,7 @@ CHEATS = {
 @needs_sandbox
 @pytest.mark.parametrize('cheat', CHEATS)
 def test_a_cheat_gains_nothing(hand_in, complete, cheat):
-    row = hand_in(definitions(with_length(complete, 'return 7'), CHEATS[cheat]))
+    row = hand_in(definitions(with_solution(complete, LENGTH('return 7')), CHEATS[cheat]))
     assert lost(row) == {'check-1'}
     assert row.points['check-1'] == 0
 
@@ -526,7 +517,7 @@ def test_the_checks_on_disk_cannot_be_overwritten(hand_in, complete):
         '        pass'
     )
     before = version()
-    row = hand_in(definitions(with_length(complete, 'return 7'), write))
+    row = hand_in(definitions(with_solution(complete, LENGTH('return 7')), write))
     assert version() == before
     assert lost(row) == {'check-1'}
 
@@ -579,7 +570,7 @@ SIX = [next(v for v in WRONG if v.task == task) for task in ('1', '2', '4', '6',
 @pytest.mark.grading
 @pytest.mark.parametrize('variant', SIX, ids=lambda v: v.name)
 def test_a_wrong_solution_in_the_whole_lab_loses_its_task(hand_in, complete, variant):
-    row = hand_in(with_variant(complete, variant), limits=Limits())
+    row = hand_in(with_solution(complete, *variant.edits), limits=Limits())
     assert lost(row) == {f'check-{variant.task}'}
 
 
@@ -587,7 +578,7 @@ def test_a_wrong_solution_in_the_whole_lab_loses_its_task(hand_in, complete, var
 def test_forty_submissions_of_mixed_kind(complete, fill_in, tmp_path):
     submissions = tmp_path / 'in'
     notebook = copy.deepcopy(complete)
-    variants = [with_variant(notebook, v) for v in (*WRONG[:24], *CORRECT[:8])]
+    variants = [with_solution(notebook, *v.edits) for v in (*WRONG[:24], *CORRECT[:8])]
     loop = nbformat.v4.new_code_cell('while True:\n    pass')
     hostile = copy.deepcopy(notebook)
     hostile.cells.insert(20, loop)
