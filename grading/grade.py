@@ -24,7 +24,7 @@ from grading.rows import Row
 from grading.sandbox import Limits
 from grading.submissions import Submission, find_submissions
 from grading.tasks import ROOT, tasks
-from msa_lab.data import write_standin
+from msa_lab.data.synthetic import write_standin
 
 SIZES = dict(videos=(16, 6, 8), utterances=(256, 96, 96))  # the stand-in that is graded on
 OUT = ROOT / 'build' / 'grades'

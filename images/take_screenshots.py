@@ -13,7 +13,7 @@ import nbformat
 from PIL import Image
 
 from images.browser import LabNotebook, browser, chromium, jupyterlab, offline_page, tensorboard
-from msa_lab.data import write_standin
+from msa_lab.data.synthetic import write_standin
 from msa_lab.report.html_page import OfflineHTMLExporter
 from msa_utils import main as train
 

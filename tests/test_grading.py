@@ -33,7 +33,7 @@ from grading.sandbox import Limits
 from grading.submissions import find_submission
 from grading.tasks import NOTEBOOK, ROOT, tasks
 from grading.worker import answers_below, read_submission, restore_graded_cells
-from msa_lab.data import write_standin
+from msa_lab.data.synthetic import write_standin
 from tests.regions import edit
 from tests.solutions import CORRECT, LENGTH, WRONG
 

@@ -14,8 +14,8 @@ from msa_lab.data import (
     first_utterances,
     load_file,
     load_split,
-    make_standin,
 )
+from msa_lab.data.synthetic import make_standin
 from tests.packings import ALIGNED, TINY, dumps_python2
 
 
