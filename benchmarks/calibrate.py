@@ -2,7 +2,7 @@
 
 The baseline, the baseline with one modality and a bag of words are trained with several training
 seeds on stand-ins of several data seeds, in one single-threaded process for each core. The table
-is kept in `docs/stand-ins.md`. Every number is about the synthetic stand-in. The generator is
+is kept in `docs/stand-in.md`. Every number is about the synthetic stand-in. The generator is
 calibrated on these rows alone, never on how far the improved model is ahead of the baseline.
 """
 

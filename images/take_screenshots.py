@@ -1,4 +1,4 @@
-"""The screenshots of README: `python -m images.take_screenshots` (`make screenshots`).
+"""The screenshots of docs/pictures.md: `python -m images.take_screenshots` (`make screenshots`).
 
 JupyterLab on the committed notebook, a self-check that says what is wrong, TensorBoard on one
 training of the baseline, and the HTML page in the dark. Takes two minutes and needs Chromium.

@@ -1,4 +1,4 @@
-"""What `make calibrate` concludes; its table is in `docs/stand-ins.md`."""
+"""What `make calibrate` concludes; its table is in `docs/stand-in.md`."""
 
 import numpy as np
 import pytest

@@ -162,6 +162,22 @@ def test_the_epoch_with_the_best_validation_corr_is_saved(
     assert last == f'Best model saved with val_corr {corrs[best]} at epoch {best}.'
 
 
+def test_an_epoch_of_constant_predictions_gives_way_to_a_later_one(small_file, workdir):
+    """Its Corr is nan, from the real metrics; the first epoch with a number is saved."""
+
+    class LateStarter(Dial):
+        def forward(self, *features):
+            output = super().forward(*features)
+            return output if len(self.calls) > 10 else 0 * output  # 7 and 3 batches an epoch
+
+    model = LateStarter(1.0)
+    history = fit(model, small_file, epochs=2, quiet=True)
+    assert math.isnan(history[0]['Corr'])
+    assert math.isfinite(history[1]['Corr'])
+    saved = torch.load('best_model.pth', weights_only=True)['weight']
+    assert saved.item() == model.weight.item() != 1.0
+
+
 def test_the_scheduler_steps_once_per_batch(small_file, workdir):
     history = fit(Dial(), small_file, epochs=4, lr=0.5, quiet=True)
     assert [record['lr'] for record in history] == pytest.approx(
