@@ -66,14 +66,14 @@ def prepare(shared: Path, limits: Limits) -> None:
     make_course(shared / 'course', reload_checks)
 
 
-def run(
+def grade_submissions(
     submissions: list[Submission],
     out: Path,
     limits: Limits,
     again: bool = False,
     n_jobs: int | None = None,
 ) -> list[Row]:
-    """The rows of the submissions, of which `n_jobs` are graded at once, by default one per core.
+    """Grade submissions, `n_jobs` at once (by default one per core); returns a row for each.
 
     A row of an earlier run that is still valid is kept, unless `again` is true. Whatever ends the
     run early, Ctrl-C included, ends the workers too and keeps the finished rows.
@@ -106,7 +106,7 @@ def grade_all(
     """Grade every submission in `folder` and write tables and pages to `out`; returns the rows.
 
     The tables also keep the rows of earlier runs, of students who are not in `folder`. The other
-    arguments are those of `run`. SystemExit says in one line what stopped it.
+    arguments are those of `grade_submissions`. SystemExit says in one line what stopped it.
     """
     out = Path(out)
     submissions, loose = find_submissions(folder)
@@ -115,7 +115,7 @@ def grade_all(
     Marks.read(out, students)  # what is wrong in them is reported before anything is done
     for name in ('rows', 'feedback', 'written'):
         (out / name).mkdir(parents=True, exist_ok=True)
-    graded = run(submissions, out, limits or Limits(), again, n_jobs)
+    graded = grade_submissions(submissions, out, limits or Limits(), again, n_jobs)
     for row in graded:
         earlier.pop(row.student, None)
     rows = sorted((*earlier.values(), *graded), key=lambda row: row.student)

@@ -123,7 +123,7 @@ def write_kernel(
 
 
 def try_kernel(code: str, data: Path, limits: Limits, seconds: float) -> None:
-    """Start a kernel as a submission gets it and run `code` in it, each in at most `seconds`.
+    """Check that a kernel starts as for a submission and runs `code`; each may take `seconds`.
 
     Raises RuntimeError if that fails, with the last line of output of the kernel or of the program
     that should have started it.

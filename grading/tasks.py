@@ -36,7 +36,7 @@ def tasks() -> dict[str, Task]:
 
 
 def tasks_of(notebook: nbformat.NotebookNode) -> dict[str, Task]:
-    """The tasks of a notebook: cells that nbgrader grades and whose metadata name a `task`."""
+    """The graded cells of a notebook, {grade_id: Task}; KeyError without `task` metadata."""
     found = {}
     for cell in notebook.cells:
         info = cell.metadata.get('nbgrader', {})

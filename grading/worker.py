@@ -208,7 +208,8 @@ def autograde(course: Path, runtime: Path, job: Job) -> None:
 def read_grades(course: Path, notebook: NotebookNode, released: NotebookNode) -> Row:
     """The row of a graded submission: points, what a human has to read, what to tell the student.
 
-    `notebook` is the executed notebook, `released` the fill-in edition.
+    `course` is the folder of the course, with gradebook.db in it; `notebook` is the executed
+    notebook, `released` the fill-in edition.
     """
     points = {}
     with Gradebook(f'sqlite:///{course / "gradebook.db"}', ASSIGNMENT) as gradebook:

@@ -95,7 +95,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path, capsys, monkeypatch):
     desk = Desk(tmp_path, capsys)
-    monkeypatch.setattr(grade, 'run', desk.run)
+    monkeypatch.setattr(grade, 'grade_submissions', desk.run)
     return desk
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from msa_lab import data
 from msa_lab.models import AMP, MISA, TFN, count_parameters, masked_mean, tensor_fusion
 from msa_lab.models.amp import ReverseGradient, soft_top_k
-from msa_lab.models.misa import BidirectionalEncoder, cmd, difference_loss
+from msa_lab.models.misa import BidirectionalEncoder, central_moment_discrepancy, difference_loss
 from msa_lab.models.padding import cut_shared_padding, roll_steps
 from msa_lab.models.tfn import AveragedEncoder
 from msa_lab.study import set_seed
@@ -187,9 +187,10 @@ def test_cmd_is_the_formula():
                 columns.append(mean if k == 1 else sum(centred) / len(column))
             moments.append(columns)
         expected += math.dist(*moments)
-    assert cmd(x, y).item() == pytest.approx(expected, rel=1e-12)
-    assert cmd(x, x).item() == 0
-    assert cmd(x, x + 0.5).item() == pytest.approx(math.sqrt(3) / 2)  # the means alone
+    assert central_moment_discrepancy(x, y).item() == pytest.approx(expected, rel=1e-12)
+    assert central_moment_discrepancy(x, x).item() == 0
+    shifted = central_moment_discrepancy(x, x + 0.5).item()  # the means alone
+    assert shifted == pytest.approx(math.sqrt(3) / 2)
 
 
 def test_the_difference_loss_is_zero_for_orthogonal_inputs_only():
@@ -223,7 +224,7 @@ def test_the_loss_of_misa_is_the_sum_of_its_parts(batch, labels):
     pairs = [(0, 1), (0, 2), (1, 2)]
     difference = sum(difference_loss(p[i], s[i]) for i in range(3))
     difference += sum(difference_loss(p[i], p[j]) for i, j in pairs)
-    similarity = sum(cmd(s[i], s[j]) for i, j in pairs) / 3
+    similarity = sum(central_moment_discrepancy(s[i], s[j]) for i, j in pairs) / 3
     errors = [model.decoders[name](private[name] + shared[name]) - u[name] for name in u]
     reconstruction = sum(error.square().mean() for error in errors) / 3
     task = (output - labels).square().mean()

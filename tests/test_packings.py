@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import msa_utils
-from msa_lab.data import DataError, feature_dims, load_file, load_split
+from msa_lab.data import DataError, feature_dims, first_utterances, load_file, load_split
 from msa_lab.data.inspection import inspect
+from msa_lab.data.structure import SPELLINGS
+from msa_lab.data.synthetic import make_standin
 from msa_lab.models import AMP, MISA, TFN
 from tests.packings import ALIGNED, TINY, UNALIGNED, dumps_python2, mmsa, mult, multibench
 
@@ -116,6 +118,26 @@ def test_other_names_of_the_validation_split(tmp_path, name):
     content = multibench()
     content[name] = content.pop('valid')
     assert len(load_split(save(content, tmp_path / 'a.pkl'), 'valid')) == 4
+
+
+def test_a_new_spelling_is_one_entry_of_the_table(tmp_path, monkeypatch):
+    """As CONTRIBUTING says: of a modality, of the ids, and of a field that may be missing."""
+    spelled = {'vision': 'visual', 'id': 'segments', 'raw_text': 'sentences'}
+    content = make_standin(**TINY)
+    expected = {split: fields['vision'] for split, fields in content.items()}
+    renamed = {
+        split: {spelled.get(name, name): value for name, value in fields.items()}
+        for split, fields in content.items()
+    }
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(pickle.dumps(renamed))
+    for name, other in spelled.items():
+        monkeypatch.setitem(SPELLINGS, name, (name, other))
+    for file in (path, first_utterances(path, 5, tmp_path)):
+        data = load_split(file, 'test')
+        np.testing.assert_array_equal(data.vision, expected['test'][: len(data)])
+        assert data.ids == tuple(content['test']['id'][: len(data)])
+        assert data.raw_text == tuple(content['test']['raw_text'][: len(data)])
 
 
 @pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64, '>f4', '>f8'])

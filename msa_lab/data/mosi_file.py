@@ -132,15 +132,16 @@ def _read_split(fields, where):
     labels = read_labels(find_field(fields, 'labels'), f"{where}, field 'labels'")
     features, repaired = {}, {}
     for modality in MODALITIES:
-        features[modality], repaired[modality] = fields[modality].read_float32()
-    raw_text = ()
-    if 'raw_text' in fields:
-        raw_text = read_strings(fields['raw_text'], len(labels), f"{where}, field 'raw_text'")
+        array = find_field(fields, modality)
+        features[modality], repaired[modality] = array.read_float32()
+    raw_text = find_field(fields, 'raw_text')
+    if raw_text is not None:
+        raw_text = read_strings(raw_text, len(labels), f"{where}, field 'raw_text'")
     return Split(
         **features,
         labels=labels,
-        ids=read_strings(fields['id'], len(labels), f"{where}, field 'id'"),
-        raw_text=raw_text,
+        ids=read_strings(find_field(fields, 'id'), len(labels), f"{where}, field 'id'"),
+        raw_text=raw_text or (),
         repaired=repaired,
     )
 

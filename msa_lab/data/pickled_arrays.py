@@ -15,12 +15,12 @@ CELLS_AT_ONCE = 1 << 17  # cells of an array that are converted at once: they fi
 
 
 def as_text(value: object) -> object:
-    """A str of the value when it is bytes, as Python 2 wrote names; any other value unchanged."""
+    """Bytes, as Python 2 wrote names, decoded as Latin-1; any other value unchanged."""
     return value.decode('latin1') if isinstance(value, bytes) else value
 
 
 def unescape(line: bytes) -> bytes:
-    """The bytes that a Python 2 string stands for, given the line of its quoted, escaped form."""
+    r"""The bytes that a quoted, escaped string of Python 2 means: of the line `'a\x41'`, b'aA'."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of an escape that means nothing
         return codecs.escape_decode(line.strip()[1:-1])[0]

@@ -28,7 +28,8 @@ def first_utterances(path: str | Path, count: int, folder: str | Path = 'data') 
     with open_pickle(path) as stored:
         for split, data in source.splits.items():
             fields = find_field(stored, split)
-            content[split] = {name: fields[name].read()[:count].copy() for name in MODALITIES}
+            arrays = {name: find_field(fields, name) for name in MODALITIES}
+            content[split] = {name: a.read()[:count].copy() for name, a in arrays.items()}
             content[split]['labels'] = data.labels[:count]
             content[split]['id'] = list(data.ids[:count])
             if data.raw_text:

@@ -27,12 +27,12 @@ def recognise_packing(content: dict) -> str:
     fields = find_field(content, 'train')
     if 'regression_labels' in fields:
         return 'MMSA (aligned_50.pkl)'
-    ids = fields['id']
+    ids = find_field(fields, 'id')
     first = ids[0] if isinstance(ids, (list, tuple)) and ids else None
     row = ids.shape[1:] if isinstance(ids, PickledArray) else getattr(first, 'shape', None)
     if row == (3,) or (isinstance(first, (list, tuple)) and len(first) == 3):
         return 'MulT (mosi_data.pkl)'
-    if {name: fields[name].shape[2] for name in MODALITIES} == WIDTHS:
+    if {name: find_field(fields, name).shape[2] for name in MODALITIES} == WIDTHS:
         return 'MultiBench (mosi_raw.pkl)'
     return 'no packing that is known by name'
 
@@ -74,7 +74,7 @@ def _check_fields(fields, where):
     shapes = {}
     for modality in MODALITIES:
         field = f'{where}, field {modality!r}'
-        shapes[modality] = shape = _check_numbers(fields[modality], field).shape
+        shapes[modality] = shape = _check_numbers(find_field(fields, modality), field).shape
         if len(shape) != 3 or 0 in shape[1:]:
             raise DataError(f'{field}: expected shape ({count}, {STEPS}, features), found {shape}')
     steps = {modality: shape[1] for modality, shape in shapes.items()}

@@ -24,7 +24,7 @@ def read_scalars(log_dir: str | Path) -> dict[tuple[str, str], tuple[list[int], 
 
 
 def read_graph(log_dir: str | Path) -> dict[str, int]:
-    """How many nodes of the logged model graph belong to each sub-module, {name: count}.
+    """Nodes of the logged model graph, counted for each sub-module of the model: {name: count}.
 
     Raises FileNotFoundError when no graph was logged.
     """

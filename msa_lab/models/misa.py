@@ -10,7 +10,7 @@ from msa_lab.models.common import TrainingLoss, to_score
 from msa_lab.models.padding import cut_shared_padding, last_states
 
 
-def cmd(x: Tensor, y: Tensor, order: int = 5) -> Tensor:
+def central_moment_discrepancy(x: Tensor, y: Tensor, order: int = 5) -> Tensor:
     """Central moment discrepancy of two samples with values in [0, 1]: (N, D), (M, D) -> scalar.
 
     It measures how far apart two distributions are (Zellinger et al., ICLR 2017): the distance of
@@ -109,7 +109,8 @@ class MISA(nn.Module):
         difference = sum(difference_loss(private[name], shared[name]) for name in vectors)
         difference += sum(difference_loss(*pair) for pair in combinations(private.values(), 2))
         difference = difference / self.shared.out_features**2  # per cell of the matrix
-        similarity = sum(cmd(*pair) for pair in combinations(shared.values(), 2)) / 3
+        pairs = combinations(shared.values(), 2)
+        similarity = sum(central_moment_discrepancy(*pair) for pair in pairs) / 3
         decoded = {name: self.decoders[name](private[name] + shared[name]) for name in vectors}
         reconstruction = sum(mse_loss(decoded[name], vectors[name]) for name in vectors) / 3
         return task_loss + 0.3 * difference + similarity + reconstruction

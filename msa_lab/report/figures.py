@@ -74,7 +74,7 @@ def label_histogram(labels: dict[str, np.ndarray], title: str = '') -> Figure:
 
 
 def length_histogram(lengths: dict[str, np.ndarray], steps: int, title: str = '') -> Figure:
-    """Histogram of the number of steps of an utterance that are not padding, for each split.
+    """Histogram of utterance lengths without padding, in steps: the share of each split.
 
     `lengths` is {split: (N,)}; `steps` is the number of steps with padding.
     """

@@ -42,7 +42,7 @@ def run_as_cuda_graphs(model: nn.Module, loader: DeviceLoader | DataLoader) -> I
     features = tuple(column[: loader.batch_size].clone() for column in loader.columns[:-1])
     previous = vars(model).get('forward')
     # The recording has a stream of its own, and PyTorch would warn that this may cost a little.
-    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+    _warn_of_streams(False)
     try:
         if not _waits_for_gpu(model.train(), features):
             model.forward = _record_forward(model, features)
@@ -51,7 +51,14 @@ def run_as_cuda_graphs(model: nn.Module, loader: DeviceLoader | DataLoader) -> I
         vars(model).pop('forward', None)
         if previous is not None:
             model.forward = previous
-        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(True)
+        _warn_of_streams(True)
+
+
+def _warn_of_streams(enabled: bool) -> None:
+    """Switch PyTorch's warning about gradients of another stream, in versions that have it."""
+    switch = getattr(torch.autograd.graph, 'set_warn_on_accumulate_grad_stream_mismatch', None)
+    if switch is not None:
+        switch(enabled)
 
 
 def _may_be_recorded(model: nn.Module, loader: DeviceLoader | DataLoader) -> bool:
