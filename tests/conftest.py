@@ -1,5 +1,6 @@
 """What the tests share: a device, and small stand-in files made in milliseconds."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from msa_lab.data.synthetic import write_standin
 from msa_utils import make_loader
 
 ROOT = Path(__file__).parent.parent
+
+# Two threads on tensors as small as the tests' wait for each other when the machine is busy, and a
+# test takes ten times as long. The variable is for the processes that tests start.
+torch.set_num_threads(1)
+os.environ['OMP_NUM_THREADS'] = '1'
 SMALL = dict(videos=(6, 3, 4), utterances=(97, 33, 40))
 
 # A GPU server may have no Jupyter and no ruff: what needs them is left out there.
