@@ -18,8 +18,8 @@ run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 		--ExecutePreprocessor.record_timing=False
 	$(RUN) nbconvert --to msa_lab.report.html_page.OfflineHTMLExporter build/EXP_MSA.ipynb
 
-test: venv  ## run the test suite
-	$(RUN) pytest
+test: venv  ## run the test suite, two files at a time
+	$(RUN) pytest -n 2 --dist loadfile
 
 lab: venv  ## open the notebook in JupyterLab
 	$(RUN) jupyterlab EXP_MSA.ipynb
