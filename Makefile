@@ -19,7 +19,7 @@ run: venv  ## execute the notebook: build/EXP_MSA.ipynb and build/EXP_MSA.html
 	$(RUN) nbconvert --to msa_lab.report.html_page.OfflineHTMLExporter build/EXP_MSA.ipynb
 
 test: venv  ## run the test suite, two files at a time
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: venv  ## open the notebook in JupyterLab
 	$(RUN) jupyterlab EXP_MSA.ipynb
