@@ -77,9 +77,9 @@ def train_once(name, path, seed, epochs):
 def oracle(story, settings):
     """An estimate of the sentiment (N,) by one who knows how the utterances were generated.
 
-    `story` is the `Story` of a split. The estimate is the posterior mean of the latent sentiment,
-    taken as normal, given the noisy values of the sentiment words, with irony undone, and what
-    voice and face hint at.
+    `story` is the `LatentVariables` of a split. The estimate is the posterior mean of the latent
+    sentiment, taken as normal, given the noisy values of the sentiment words, with irony undone,
+    and what voice and face hint at.
     """
     sign = np.where(story.ironic, -1, 1)[story.slot_owner]
     precision = np.full(len(story.latent), 1 / story.latent.var())

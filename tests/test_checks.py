@@ -19,6 +19,7 @@ import msa_utils
 from msa_lab import checks
 from msa_lab.checks import accuracy
 from msa_lab.checks.isolation import without_stubs
+from msa_lab.models import masked_mean
 from tests.regions import code_cells, namespace, regions, unfilled
 from tests.solutions import CHECKS, CORRECT, REGIONS, WRONG
 
@@ -171,6 +172,13 @@ def test_an_error_is_quoted_with_its_line_and_chained():
     with pytest.raises(checks.CheckFailed, match=r'TODO 7：.*TypeError.*len\(3\)') as caught:
         checks.check_evaluate(broken)
     assert isinstance(caught.value.__cause__, TypeError)
+
+    def misuses(model, loader, criterion, device):
+        return masked_mean(torch.zeros(2), torch.zeros(3, dtype=torch.bool))
+
+    # The error comes up in a function of the lab; the line that is shown is the student's.
+    with pytest.raises(checks.CheckFailed, match=r'出错的一行：return masked_mean\('):
+        checks.check_evaluate(misuses)
     assert isinstance(caught.value, AssertionError)
 
     def leaves(y_pred, y_true):
@@ -212,8 +220,9 @@ def states():
 def test_the_caller_is_not_disturbed(reference, task):
     """Neither by a check that passes nor by one that fails; and its own settings do no harm."""
     wrong = namespace(next(v for v in WRONG if v.task == task).edits)
-    before = torch.get_default_dtype()
+    before = torch.get_default_dtype(), torch.get_num_threads()
     torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(2)
     try:
         with torch.no_grad():
             state = states()
@@ -223,7 +232,8 @@ def test_the_caller_is_not_disturbed(reference, task):
                 run(task, wrong)
             assert states() == state
     finally:
-        torch.set_default_dtype(before)
+        torch.set_default_dtype(before[0])
+        torch.set_num_threads(before[1])
 
 
 def test_the_verdict_does_not_depend_on_the_callers_seed(reference):

@@ -42,7 +42,7 @@ needs_sandbox = pytest.mark.skipif(
 )
 AUTOMATIC = {key: task.points for key, task in tasks().items() if not task.written}
 LIMITS = Limits(seconds=100, cell_seconds=10, memory=2.0)
-NEEDED = ('imports', 'silence', 'metric-names', 'default-device', 'set-seed')
+NEEDED = ('imports', 'silence')
 
 
 @pytest.fixture(scope='session')

@@ -360,16 +360,21 @@ def lab_study(small_file, runs_dir, n_jobs):
 
 @pytest.fixture(scope='module')
 def alone(small_file, tmp_path_factory):
-    """The table of one process."""
-    return lab_study(small_file, tmp_path_factory.mktemp('alone'), n_jobs=1)
+    """The table of one process, which has two threads and still has them afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        table = lab_study(small_file, tmp_path_factory.mktemp('alone'), n_jobs=1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    return table
 
 
 def test_two_workers_give_the_table_of_one(small_file, workdir, alone):
     assert (alone['error'] == '').all()
     assert alone['valid_MAE'].nunique() == 6
-    threads = torch.get_num_threads()
     assert same(lab_study(small_file, 'runs', n_jobs=2), alone)
-    assert torch.get_num_threads() == threads
     assert len(list(Path('runs').glob('*/train/events*'))) == 6  # a TensorBoard run each
 
 

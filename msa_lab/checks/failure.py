@@ -12,9 +12,7 @@ from typing import NoReturn
 
 from msa_lab.checks.isolation import isolated
 
-_NOT_THE_STUDENTS = tuple(  # files whose lines are no help in a message
-    str(folder) for folder in (Path(__file__).parent, sysconfig.get_path('stdlib'), '<frozen')
-)
+STDLIB = sysconfig.get_path('stdlib')
 
 
 class CheckFailed(AssertionError):
@@ -80,7 +78,12 @@ def _where(error):
     if isinstance(error, SyntaxError):
         return ''
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        foreign = frame.filename.startswith(_NOT_THE_STUDENTS) or 'site-packages' in frame.filename
-        if frame.line and not foreign:
+        if frame.line and not _is_foreign(frame.filename):
             return f'。出错的一行：{frame.line}'
     return ''
+
+
+def _is_foreign(filename):
+    """Whether a file is the lab's, Python's or an installed one, wherever the lab was loaded."""
+    foreign = {'msa_lab', 'site-packages', 'dist-packages'}
+    return filename.startswith((STDLIB, '<frozen')) or bool(foreign & set(Path(filename).parts))

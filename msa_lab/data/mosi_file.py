@@ -75,7 +75,7 @@ def load_file(path: str | Path) -> MOSIFile:
     return _load_file(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)  # the file in use stays, also when check 1 opens its tiny files
 def _load_file(path, _mtime_ns, _size):
     """`read_file` with its warnings shown; a file of another time or size is read again."""
     file = read_file(path)

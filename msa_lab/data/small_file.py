@@ -3,7 +3,7 @@
 import pickle
 from pathlib import Path
 
-from msa_lab.data.format import MODALITIES
+from msa_lab.data.format import MODALITIES, SPLITS
 from msa_lab.data.mosi_file import PADDING_SIDE, file_status, open_pickle, read_file
 from msa_lab.data.structure import find_field
 from msa_lab.files.atomic import atomic_write
@@ -25,15 +25,16 @@ def first_utterances(path: str | Path, count: int, folder: str | Path = 'data') 
     file_status(path)
     source = read_file(path)
     content = {PADDING_SIDE: source.padding_side}
+    for split, data in source.splits.items():
+        content[split] = {'labels': data.labels[:count].copy(), 'id': list(data.ids[:count])}
+        if data.raw_text:
+            content[split]['raw_text'] = list(data.raw_text[:count])
+    del source, data  # the arrays of the whole file, before they are read once more
     with open_pickle(path) as stored:
-        for split, data in source.splits.items():
+        for split in SPLITS:
             fields = find_field(stored, split)
-            arrays = {name: find_field(fields, name) for name in MODALITIES}
-            content[split] = {name: a.read()[:count].copy() for name, a in arrays.items()}
-            content[split]['labels'] = data.labels[:count]
-            content[split]['id'] = list(data.ids[:count])
-            if data.raw_text:
-                content[split]['raw_text'] = list(data.raw_text[:count])
+            for name in MODALITIES:
+                content[split][name] = find_field(fields, name).read()[:count].copy()
     small = Path(folder) / f'{path.stem}-first-{count}.pkl'
     small.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(small) as file:

@@ -32,18 +32,10 @@ def read_row(folder: Path) -> dict | None:
 def working_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to do a run in, whose result is to be kept in `folder`.
 
-    It is removed after the `with` block, unless it was published. If `folder` has a damaged result
-    of this run, that is removed first.
+    It is removed after the `with` block, unless it was published.
     """
-    unfinished = folder.parent / UNFINISHED
-    unfinished.mkdir(parents=True, exist_ok=True)
-    if folder.exists() and read_row(folder) is None:
-        damaged = unfinished / _unique_name(folder)
-        with suppress(FileNotFoundError):  # another study removes it as well
-            folder.rename(damaged)  # in one step, so that nobody finds it half removed
-        shutil.rmtree(damaged, ignore_errors=True)
-    working = unfinished / _unique_name(folder)
-    working.mkdir()
+    working = _beside(folder)
+    working.mkdir(parents=True)
     try:
         yield working
     finally:
@@ -54,16 +46,21 @@ def publish(row: dict, working: Path, folder: Path) -> dict:
     """Write the row into the folder `working` and rename that to `folder`; returns the row.
 
     If another study has published the same run in the meantime, its result is kept, and its row
-    returned. Raises OSError when the run cannot be written.
+    returned. A damaged result of this run is replaced. Raises OSError when the run cannot be
+    written.
     """
     result = {'row': row, 'sha256': _checksum(row, working)}
     (working / RESULT).write_text(json.dumps(result), encoding='utf-8')
     try:
         working.rename(folder)
     except OSError:
-        if (finished := read_row(folder)) is None:
-            raise
-        return finished
+        if (finished := read_row(folder)) is not None:
+            return finished
+        damaged = _beside(folder)
+        with suppress(FileNotFoundError):  # another study has moved it
+            folder.rename(damaged)  # in one step, so that nobody finds it half removed
+        working.rename(folder)
+        shutil.rmtree(damaged, ignore_errors=True)
     return row
 
 
@@ -78,8 +75,9 @@ def remove_abandoned(runs_dir: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _unique_name(folder):
-    return f'{folder.name}.{uuid.uuid4().hex}'
+def _beside(folder):
+    """A path that nothing else has, in the folder of the unfinished runs."""
+    return folder.parent / UNFINISHED / f'{folder.name}.{uuid.uuid4().hex}'
 
 
 def _checksum(row, folder):
