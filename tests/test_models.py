@@ -199,7 +199,30 @@ def test_the_difference_loss_is_zero_for_orthogonal_inputs_only():
     x[:, 0], y[:, 3] = signs[:, 0], signs[:, 1]
     assert difference_loss(x, y).item() == pytest.approx(0, abs=1e-12)
     assert difference_loss(x + 5, y - 2).item() == pytest.approx(0, abs=1e-9)  # centred first
-    assert difference_loss(x, x).item() == pytest.approx(16)  # (x.T @ x)[0, 0] is 4
+    # One cell of the 6 x 6 of x.T @ x is 4, and the others are 0.
+    assert difference_loss(x, x).item() == pytest.approx(16 / 36, rel=1e-5)
+
+
+def test_the_gradient_of_the_difference_loss_takes_the_lengths_for_constants():
+    x, y = (torch.rand(7, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    difference_loss(x, y).backward()
+    with torch.no_grad():
+        centred = [z - z.mean(0) for z in (x, y)]
+        lengths = [z.square().sum(1, keepdim=True).sqrt() + 1e-6 for z in centred]
+        a, b = (z / length for z, length in zip(centred, lengths, strict=True))
+        product = a.T @ b
+        gradients = 2 * b @ product.T / 16, 2 * a @ product / 16  # of the mean of 4 x 4 squares
+        for z, gradient, length in zip((x, y), gradients, lengths, strict=True):
+            expected = gradient / length
+            torch.testing.assert_close(z.grad, expected - expected.mean(0), rtol=1e-10, atol=1e-14)
+
+
+def test_a_row_of_no_length_has_a_finite_gradient():
+    signs = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    assert difference_loss(1e-6 * signs, signs).item() == pytest.approx(0.25, rel=1e-5)
+    one = torch.rand(1, 5, requires_grad=True)  # its centred row is 0
+    difference_loss(one, one).backward()
+    assert not one.grad.any()
 
 
 def test_the_reading_backwards_begins_at_the_last_word(batch):
@@ -228,7 +251,6 @@ def test_the_loss_of_misa_is_the_sum_of_its_parts(batch, labels):
     errors = [model.decoders[name](private[name] + shared[name]) - u[name] for name in u]
     reconstruction = sum(error.square().mean() for error in errors) / 3
     task = (output - labels).square().mean()
-    difference = difference / 128**2  # per cell
     expected = task + 0.3 * difference + 1.0 * similarity + 1.0 * reconstruction
     torch.testing.assert_close(model.criterion()(output, labels), expected)
     torch.testing.assert_close(model.criterion()(output, labels), expected)  # any number of times

@@ -3,6 +3,13 @@
 Every system is called with `(vision, text, audio)`, float tensors (B, T, 35), (B, T, 300) and
 (B, T, 74) with padding at the front, and returns the scores (B, 1) in (-3, 3). A system whose
 paper adds terms to the training loss has a method `criterion()` that returns this loss.
+
+The lab trains every system as it trains the baseline (`msa_utils.fit`): mean squared error, Adam
+with a learning rate of 0.001 that falls to 0 along a cosine, batches of 16, 20 epochs, no weight
+decay, no clipping of gradients; the weights of the epoch with the best validation correlation are
+kept. What the authors of a system did otherwise is in its docstring, and their learning rate and
+batch size (and their number of epochs, where it is fixed) are in its attribute `PAPER_TRAINING`, a
+dict with the names of the arguments of `msa_utils.fit`.
 """
 
 import torch

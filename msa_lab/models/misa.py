@@ -1,10 +1,11 @@
 """Modality-invariant and -specific representations (MISA): Hazarika et al., ACM MM 2020."""
 
 from itertools import combinations
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss, normalize
+from torch.nn.functional import mse_loss
 
 from msa_lab.models.common import TrainingLoss, to_score
 from msa_lab.models.padding import cut_shared_padding, last_states
@@ -25,13 +26,15 @@ def central_moment_discrepancy(x: Tensor, y: Tensor, order: int = 5) -> Tensor:
 
 
 def difference_loss(x: Tensor, y: Tensor) -> Tensor:
-    """Squared Frobenius norm of the product x^T y of two batches of vectors: (B, D) -> scalar.
+    """Mean square of the cells of x^T y, for two batches of vectors (B, D) -> scalar.
 
     Before, both are centred over the batch and every row is scaled to length 1. The loss is 0 when
-    every feature of x is orthogonal to every feature of y.
+    every feature of x is orthogonal to every feature of y. As in the authors' code, the length of a
+    row counts as a constant in the gradient, and 1e-6 is added to it.
     """
-    x, y = (normalize(z - z.mean(0), dim=1) for z in (x, y))
-    return (x.T @ y).square().sum()
+    x, y = (z - z.mean(0) for z in (x, y))
+    x, y = (z / (z.detach().norm(dim=1, keepdim=True) + 1e-6) for z in (x, y))
+    return (x.T @ y).square().mean()
 
 
 class BidirectionalEncoder(nn.Module):
@@ -57,15 +60,38 @@ class MISA(nn.Module):
     the six representations, and the loss: task + 0.3 difference + 1.0 similarity (the central
     moment discrepancy between the shared representations) + 1.0 reconstruction.
 
-    Deviations: LSTM encoders of one layer with 64 units per direction for text and 32 for vision
-    and audio (the paper's text encoder alone has 3.6 M weights); the squared Frobenius norm of the
-    difference loss is divided by the 128 x 128 cells of its matrix, because their sum outweighs the
-    task fifteenfold in the first batch of 16 (measured: 43 against 2.8); the score is scaled to
-    (-3, 3).
+    The figures called the authors' are those of their code for CMU-MOSI,
+    https://github.com/declare-lab/MISA; the paper's own table of them was not at hand. As there,
+    the vectors have 128 features and the moments go up to order 5; the difference is the sum over
+    the private and the shared representation of each modality and over each two private ones;
+    similarity and reconstruction are means over three pairs and three modalities.
+
+    Deviations of the model:
+
+    - Text: the authors fine-tune BERT and average its states. Here a recurrent encoder reads stored
+      word vectors, as in their variant without BERT.
+    - Each recurrent encoder of the authors is two bidirectional LSTMs, one after the other with a
+      LayerNorm between them, with as many units per direction as there are features, and the last
+      states of both are joined (for word vectors of 300 features, 3.6 million weights). Here it is
+      one bidirectional LSTM with 64 units per direction for text and 32 for vision and audio.
+    - Recurrent weights start as PyTorch draws them; the authors' start as orthogonal matrices.
+    - The Transformer layer has 256 inner units, not 2048.
+    - Dropout between the two Linear layers of the regression is 0.1, not 0.5.
+    - The score is scaled to (-3, 3); the authors' is not bounded.
+    - The authors take the visual features of Facet 4.1 and the acoustic ones of COVAREP; here they
+      are what the data file holds.
+
+    Deviations of training (the lab's is in `msa_lab.models.common`): the authors use Adam with a
+    constant learning rate of 0.0001, batches of 64, and clip every gradient value to [-1, 1]. They
+    train for at most 500 epochs and stop when the validation loss has not improved for 7 epochs in
+    a row; the weights of its lowest value are kept.
 
     `forward`: (B, T, 35), (B, T, 300), (B, T, 74) -> (B, 1) in (-3, 3); widths are keywords. In
     training mode it keeps its representations in `parts`, for the loss that `criterion()` returns.
     """
+
+    # The values of the authors' `config.py` for CMU-MOSI. They stop early: no number of epochs.
+    PAPER_TRAINING: ClassVar = dict(lr=1e-4, batch_size=64)
 
     def __init__(
         self,
@@ -108,7 +134,6 @@ class MISA(nn.Module):
         vectors, private, shared = self.parts
         difference = sum(difference_loss(private[name], shared[name]) for name in vectors)
         difference += sum(difference_loss(*pair) for pair in combinations(private.values(), 2))
-        difference = difference / self.shared.out_features**2  # per cell of the matrix
         pairs = combinations(shared.values(), 2)
         similarity = sum(central_moment_discrepancy(*pair) for pair in pairs) / 3
         decoded = {name: self.decoders[name](private[name] + shared[name]) for name in vectors}
