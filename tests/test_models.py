@@ -1,6 +1,7 @@
 """The cited systems: above all, the parts that go wrong when a paper is re-implemented."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -53,8 +54,7 @@ def test_every_parameter_learns(build, batch, labels, device):
     model = build().to(device)
     loss = criterion_of(model)
     loss(model(*(x.to(device) for x in batch)).squeeze(-1), labels.to(device)).backward()
-    without = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
-    assert without <= {'scorer.bias'}  # added to every score of AMP, it changes no choice
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
 @pytest.mark.parametrize('build', MODELS)
@@ -302,48 +302,89 @@ def test_the_gradient_is_reversed_and_scaled():
     torch.testing.assert_close(x.grad, torch.full((5,), -0.3))
 
 
-def test_the_adversary_makes_it_harder_and_the_encoders_do_not_help_it(batch, labels):
-    """A step of the scorer along its (reversed) gradient raises the loss of the masked pass."""
+@pytest.fixture
+def amp(batch):
+    """An AMP without dropout that has just read the batch, and what it kept for its loss."""
     set_seed(0)
     model = AMP(dropout=0.0)
     model(*batch)
-    joined, padding, _ = model.parts
-    joined = joined.detach().requires_grad_()
-
-    def masked_loss():
-        rest = joined * (1 - model.hidden_steps(joined, padding)).unsqueeze(-1)
-        return nn.functional.mse_loss(model.joint(rest, padding).squeeze(-1), labels)
-
-    before = masked_loss()
-    hidden = model.hidden_steps(joined, padding)
-    hidden.sum().backward()
-    assert joined.grad is None  # nothing flows into what the scorer looks at
-    weight = model.scorer.weight
-    weight.grad = None
-    before.backward()
-    with torch.no_grad():
-        weight -= 1e-2 * weight.grad / weight.grad.norm()  # what an optimizer does
-    assert masked_loss() > before
+    return model, *model.parts
 
 
-def test_perturbing_leaves_the_parameters_exactly_as_they_were(batch, labels):
-    set_seed(0)
-    model = AMP(dropout=0.0)
-    output = model(*batch)
+def scores_of_visible_steps(model, batch, hidden):
+    """The scores of a forward pass in which the projected steps are multiplied by 1 - hidden."""
+    hooks = [
+        project.register_forward_hook(lambda _, args, x, h=h: x * (1 - h).unsqueeze(-1))
+        for project, h in zip(model.inputs, hidden, strict=True)
+    ]
+    scores = model(*batch)
+    for hook in hooks:
+        hook.remove()
+    return scores
+
+
+def test_the_masked_pass_encodes_again_what_is_left(amp, batch):
+    model, steps, _, padding, output = amp
+    hidden = [(torch.rand(padding.shape) < 0.4) * ~padding for _ in range(3)]
+    hidden = [h.float() for h in hidden]
+    masked = model.masked_output(steps, hidden, padding)
+    torch.testing.assert_close(masked, scores_of_visible_steps(model, batch, hidden))
+    nothing = [torch.zeros_like(h) for h in hidden]
+    torch.testing.assert_close(model.masked_output(steps, nothing, padding), output)
+
+
+def test_what_is_hidden_is_a_share_of_the_true_steps_of_each_modality(amp):
+    model, _, encoded, padding, _ = amp
+    hidden = model.hidden_steps(encoded, padding)
+    assert len(hidden) == 3
+    assert padding.any()
+    for h in hidden:
+        torch.testing.assert_close(h.sum(1), 0.4 * (~padding).sum(1), atol=1e-2, rtol=0)
+        assert (h[padding] == 0).all()
+
+
+def test_scorers_and_encoders_get_a_tenth_of_the_reversed_gradient(amp, labels, monkeypatch):
+    model, steps, encoded, padding, _ = amp
+    steps = [x.detach() for x in steps]
+    encoded = [x.detach().requires_grad_() for x in encoded]
+    inputs = [*encoded, *model.scorers.parameters()]
+
+    def gradients():
+        masked = model.masked_output(steps, model.hidden_steps(encoded, padding), padding)
+        loss = nn.functional.mse_loss(masked.squeeze(-1), labels)
+        return torch.autograd.grad(loss, inputs)
+
+    reversed_ = gradients()
+    monkeypatch.setattr(ReverseGradient, 'apply', lambda x, scale: x)
+    for gradient, plain in zip(reversed_, gradients(), strict=True):
+        assert plain.any()
+        torch.testing.assert_close(gradient, -0.1 * plain)
+
+
+def test_the_loss_of_amp_is_the_sum_of_its_parts(amp, batch, labels):
+    model, _, encoded, padding, output = amp
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    joined, padding, _ = model.parts
-    task = nn.functional.mse_loss(output.squeeze(-1), labels)
-    moved = model.perturbed_output(joined, padding, task)
+    loss = model.criterion()(output.squeeze(-1), labels)
+    loss.backward(retain_graph=True)
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-    assert nn.functional.mse_loss(moved.squeeze(-1), labels) > task  # uphill
-    model.criterion()(output.squeeze(-1), labels).backward()
-    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+    hidden = model.hidden_steps(encoded, padding)
+    masked = scores_of_visible_steps(model, batch, hidden).squeeze(-1)
+    task = (model(*batch).squeeze(-1) - labels).square().mean()
+    first = task + 0.1 * (masked - labels).square().mean()
+    gradients = torch.autograd.grad(first, list(model.joint.parameters()))
+    del model.parts  # tensors with a history cannot be copied
+    moved = deepcopy(model)
+    with torch.no_grad():
+        for parameter, gradient in zip(moved.joint.parameters(), gradients, strict=True):
+            parameter += gradient / gradient.norm()
+        consistency = (moved(*batch) - output).square().mean()
+    assert consistency > 1e-4
+    torch.testing.assert_close(loss, first + 1.0 * consistency)
 
 
-def test_what_is_hidden_is_a_share_of_the_true_steps(batch):
-    model = AMP()
-    model(*batch)
-    joined, padding, _ = model.parts
-    hidden = model.hidden_steps(joined, padding)
-    torch.testing.assert_close(hidden.sum(1), 0.4 * (~padding).sum(1), atol=1e-2, rtol=0)
-    assert (hidden[padding] == 0).all()
+def test_the_scores_without_perturbation_are_the_target_of_those_with_it(amp, labels):
+    """The consistency term sends no gradient into the scores that it is compared with."""
+    model, *_, output = amp
+    loss = model.training_loss(torch.tensor(0.0) * output.sum(), labels)
+    gradient = torch.autograd.grad(loss, output, allow_unused=True)[0]
+    assert gradient is None or not gradient.any()
