@@ -2,6 +2,7 @@
 
 import math
 from copy import deepcopy
+from inspect import signature
 
 import pytest
 import torch
@@ -41,7 +42,8 @@ def test_scores_are_on_the_scale_of_the_labels(build, batch, device):
 
 @pytest.mark.parametrize('build', MODELS)
 def test_other_widths_and_lengths(build):
-    model = build(vision_dim=20, text_dim=768, audio_dim=5)
+    model = build(vision_dim=20, text_dim=768, audio_dim=5, dropout=0.05)
+    assert {m.p for m in model.modules() if isinstance(m, nn.Dropout)} == {0.05}
     loss = criterion_of(model)
     score = model(torch.randn(3, 11, 20), torch.randn(3, 11, 768), torch.randn(3, 11, 5))
     loss(score.squeeze(-1), torch.zeros(3)).backward()
@@ -96,6 +98,12 @@ def test_the_validation_loss_is_the_mse_alone(build, small_file):
         for pair in zip(y_pred.split(16), y_true.split(16), strict=True)
     ]
     assert loss == pytest.approx(torch.stack(batches).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize('build', MODELS)
+def test_the_training_of_the_paper_is_in_arguments_of_fit(build):
+    assert {'lr', 'batch_size'} <= set(build.PAPER_TRAINING) <= set(signature(fit).parameters)
+    assert all(value > 0 for value in build.PAPER_TRAINING.values())
 
 
 def test_trainable_parameters_are_counted():
