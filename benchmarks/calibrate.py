@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 import msa_utils
 from msa_lab.data import SPLITS, load_split
-from msa_lab.data.synthetic import LATENT_SCALE, Settings, World, write_standin
+from msa_lab.data.synthetic import Settings, World, write_standin
+from msa_lab.data.voice_and_face import SENTIMENT_SCALE
 from msa_lab.files.checkpoints import load_checkpoint
 from msa_lab.models import masked_mean
 from msa_lab.speed import default_device
@@ -86,9 +87,9 @@ def oracle(story, settings):
     total = np.zeros(len(story.latent))
     np.add.at(precision, story.slot_owner, 1 / settings.slot_noise**2)
     np.add.at(total, story.slot_owner, sign * story.slot_value / settings.slot_noise**2)
-    noise = (LATENT_SCALE * settings.affect_noise) ** 2
+    noise = (SENTIMENT_SCALE * settings.affect_noise) ** 2
     precision += 2 / noise
-    total += LATENT_SCALE * story.affect.sum(axis=1) / noise
+    total += SENTIMENT_SCALE * story.affect.sum(axis=1) / noise
     return total / precision
 
 

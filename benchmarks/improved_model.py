@@ -1,15 +1,18 @@
-"""The improved model of question 3, measured: `python -m benchmarks.improved_model WHAT`.
+"""Question 3: the model is chosen and measured (`python -m benchmarks.improved_model WHAT`).
 
-WHAT is one of three measurements:
+WHAT is one of three measurements, all on the stand-in `reviews`:
 
-parts   the improved model with one part left out, cross-validated over the speakers of the training
-        and validation splits together; the test split is not in the files that it reads
-seeds   the improved model, the baseline and the cited systems on the lab's stand-in, 5 seeds
-worlds  the improved model and the baseline on stand-ins with other seeds and settings, 3 seeds
+choose  every candidate (`benchmarks.candidates`), cross-validated over the speakers of the training
+        and validation splits together, 2 seeds; the test split is not in the files that it reads
+test    the model that was chosen beside the baseline, the simple models, the cited systems and the
+        human rater on the test split, 5 seeds; and the cited systems with the training of their
+        papers, where these give it
+worlds  the chosen model and the baseline on two other draws of sentences and raters, and on the
+        stand-in `synthetic`, 3 seeds
 
 Everything is trained by the lab's own `fit` for 20 epochs and kept in `runs/improved_model/`, so
-a measurement that was stopped continues where it was. Every number is about synthetic stand-in
-data. The tables are printed in Markdown, for `docs/results.md`.
+a measurement that was stopped continues where it was. The tables are printed in Markdown, for
+`docs/results.md`. In `reviews` sentences and ratings are real, voice, face and speakers simulated.
 """
 
 import argparse
@@ -19,125 +22,67 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
 import msa_utils
-from msa_lab.data import METRICS
-from msa_lab.data.synthetic import make_standin, write_standin
-from msa_lab.models import AMP, MISA, TFN, masked_mean
+from benchmarks.candidates import CANDIDATES
+from msa_lab.data import METRICS, MODALITIES, ensure_data, load_split
+from msa_lab.data.reviews import write_reviews
+from msa_lab.data.synthetic import write_standin
+from msa_lab.models import AMP, MISA, TFN, simple_results
 from msa_lab.study import Experiment, run_study, summarize
 
 RUNS = Path('runs/improved_model')
 FOLDS = 5
-WORLDS = {  # chosen before the first training on them; nothing was chosen on them
-    'half the lexicon': dict(seed=11, lexicon=200),
-    'stronger speakers': dict(seed=12, speaker=1.5),
-    'stronger voice and face': dict(seed=13, affect=0.8),
-}
+SEEDS = [42, 43, 44, 45, 46]
 IMPROVED = Experiment('improved model', msa_utils.ImprovedSentimentModel)
 BASELINE = Experiment('baseline', msa_utils.AblationModel)
 
 
-class Pointwise(nn.Module):
-    """In place of `GatedShift`: the two summaries are added to every word, without a gate.
+def write_folds(path, folder):
+    """Write five MOSI files into the folder; each holds another fifth of the speakers out.
 
-    Text (B, T, 256), vision and audio (B, 32) -> (B, T, 256).
+    The speakers are those of the training and validation splits of the stand-in at `path`; its test
+    split is not read. In each file the fifth that is held out is the split 'test', on which
+    candidates are compared; of the other speakers ten are 'valid', which chooses the epoch, as in
+    the lab. Returns the paths.
     """
-
-    def __init__(self):
-        super().__init__()
-        self.vision_fc = nn.Linear(32, 256, bias=False)
-        self.audio_fc = nn.Linear(32, 256, bias=False)
-        self.norm = nn.LayerNorm(256)
-
-    def forward(self, text, vision, audio):
-        return self.norm(text + (self.vision_fc(vision) + self.audio_fc(audio)).unsqueeze(1))
-
-
-class MeanPooling(nn.Module):
-    """In place of `AttentionPooling`: every word has the same weight.
-
-    A sequence (B, T, D) and bool padding (B, T) -> the mean (B, D) and the weights (B, T).
-    """
-
-    def forward(self, sequence, padding):
-        weights = (~padding) / (~padding).sum(1, keepdim=True)
-        return masked_mean(sequence, padding), weights
-
-
-def without_part(part):
-    """The improved model with one of the `PARTS` left out, or done as in the baseline.
-
-    Raises ValueError for another part.
-    """
-    model = msa_utils.ImprovedSentimentModel()
-    summaries = model.vision_summary, model.audio_summary
-    if part == 'gates':
-        model.shift = Pointwise()
-    elif part == 'attention pooling':
-        model.pooling = MeanPooling()
-    elif part == 'dropout':  # of words, of modalities, and of single units
-        for module in model.modules():
-            if isinstance(module, (nn.Dropout, msa_utils.WordDropout)):
-                module.p = 0.0
-        for summary in summaries:
-            summary.p_modality = 0.0
-    elif part == 'standardised features':
-        for summary in summaries:
-            summary.norm = nn.LayerNorm(summary.norm.num_features)  # as in the baseline
-    elif part == 'vision and audio':
-        for summary in summaries:
-            summary.p_modality = 1.0
-            nn.init.zeros_(summary.fc[1].weight).requires_grad_(False)
-            nn.init.zeros_(summary.fc[1].bias).requires_grad_(False)
-    else:
-        raise ValueError(f'no part {part!r}: {PARTS}')
-    return model
-
-
-PARTS = ['gates', 'attention pooling', 'dropout', 'standardised features', 'vision and audio']
-
-
-def write_folds(folder, **settings):
-    """Write five MOSI files into the folder; each has another fifth of the speakers as validation.
-
-    The speakers are those of the stand-in's training and validation splits; `settings` are those
-    of `make_standin`. A file must have a test split: it is the validation split again. Returns
-    the paths.
-    """
-    splits = make_standin(**settings)
+    splits = [load_split(path, name) for name in ('train', 'valid')]
     data = {
-        field: values + splits['valid'][field]
-        if isinstance(values, list)
-        else np.concatenate([values, splits['valid'][field]])
-        for field, values in splits['train'].items()
+        name: np.concatenate([getattr(split, name) for split in splits])
+        for name in (*MODALITIES, 'labels')
     }
-    speaker = np.array([name.split('[')[0] for name in data['id']])
+    data['id'] = np.array([name for split in splits for name in split.ids])
+    speaker = np.array([video for split in splits for video in split.videos])
     order = np.random.default_rng(0).permutation(np.unique(speaker))
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for fold in range(FOLDS):
-        held_out = np.isin(speaker, order[fold::FOLDS])
-        parts = {'train': ~held_out, 'valid': held_out, 'test': held_out}
-        fields = {name: {f: select(data[f], mask) for f in data} for name, mask in parts.items()}
+        held_out = order[fold::FOLDS]
+        others = np.setdiff1d(order, held_out)
+        valid = np.random.default_rng(fold).permutation(others)[: max(1, len(others) // 5)]
+        masks = {
+            'train': ~np.isin(speaker, [*held_out, *valid]),
+            'valid': np.isin(speaker, valid),
+            'test': np.isin(speaker, held_out),
+        }
+        fields = {
+            name: {field: values[mask] for field, values in data.items()}
+            for name, mask in masks.items()
+        }
         paths.append(folder / f'fold{fold}.pkl')
         paths[-1].write_bytes(pickle.dumps(fields, protocol=4))
     return paths
 
 
-def select(field, mask):
-    """The entries of an array or a list at which `mask` is True."""
-    if isinstance(field, list):
-        return [value for value, chosen in zip(field, mask, strict=True) if chosen]
-    return field[mask]
+def study(experiments, path, seeds, epochs, **training):
+    """The results of the experiments on the file `path`; stops the program when a run failed.
 
-
-def study(experiments, path, seeds, epochs):
-    """The results of the experiments on the file `path`; stops the program when a run failed."""
+    `training` goes to `fit` (`lr`, `batch_size`).
+    """
     results = run_study(
         experiments,
         data=Path(path),
-        train=partial(msa_utils.fit, quiet=True),
+        train=partial(msa_utils.fit, quiet=True, **training),
         evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
         seeds=seeds,
         epochs=epochs,
@@ -176,40 +121,63 @@ def markdown(table):
     return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
 
 
-def measure_parts(epochs, folds):
-    """Print what leaving out each part changes on validation; the spread is over folds."""
-    experiments = [IMPROVED, BASELINE]
-    experiments += [Experiment(f'without {part}', partial(without_part, part)) for part in PARTS]
+def measure_choice(epochs, seeds, names):
+    """Print every candidate on the speakers that were held out; the spread is over the folds.
+
+    A fold's score is its mean over the seeds, so the interval is over five sets of other speakers.
+    """
+    experiments = [Experiment(name, CANDIDATES[name]) for name in names]
     tables = []
-    for fold, path in enumerate(write_folds(RUNS / 'folds')[:folds]):
-        tables.append(study(experiments, path, [42], epochs).assign(seed=fold))
-    summary = summarize(pd.concat(tables, ignore_index=True), 'improved model')
-    print(markdown(differences(summary, ['valid_Corr', 'valid_MAE'])))
+    for fold, path in enumerate(write_folds(ensure_data('reviews'), RUNS / 'folds')):
+        results = study(experiments, path, seeds, epochs)
+        simple = simple_results(path, msa_utils.eval_mosi_regression, seeds)
+        table = pd.concat([results, simple], ignore_index=True)
+        scores = ['test_Corr', 'test_MAE', 'parameters', 'seconds']
+        means = table.groupby('experiment', sort=False)[scores].mean().reset_index()
+        tables.append(means.assign(seed=fold, error=''))
+    together = pd.concat(tables, ignore_index=True)
+    table = differences(summarize(together, 'gated'), ['test_Corr', 'test_MAE'])
+    cost = together.groupby('experiment', sort=False)[['parameters', 'seconds']].mean().round()
+    print(markdown(table.join(cost.astype(int))))
 
 
-def measure_seeds(epochs):
-    """Print all six metrics on the test split, over five seeds, and what a training costs."""
-    path = RUNS / 'standin.pkl'
-    write_standin(path)
+def measure_test(epochs):
+    """Print all six metrics on the test split over five seeds, and what a training costs."""
+    path = ensure_data('reviews')
     cited = [Experiment(model.__name__, model) for model in (TFN, MISA, AMP)]
-    results = study([BASELINE, IMPROVED, *cited], path, [42, 43, 44, 45, 46], epochs)
+    results = study([BASELINE, IMPROVED, *cited], path, SEEDS, epochs)
+    simple = simple_results(path, msa_utils.eval_mosi_regression, SEEDS)
+    results = pd.concat([results, simple], ignore_index=True)
     metrics = [f'test_{name}' for name in METRICS]
     print(markdown(differences(summarize(results, 'baseline'), metrics).T))
-    print('\nThe cited systems against the improved model\n')
-    table = differences(summarize(results, 'improved model'), ['test_Corr', 'test_MAE'])
-    print(markdown(table.loc[[model.name for model in cited]].T))
+    print('\nAgainst the improved model\n')
+    print(markdown(differences(summarize(results, 'improved model'), ['test_Corr', 'test_MAE']).T))
     cost = results.groupby('experiment', sort=False)[['parameters', 'seconds']].mean().round()
     print('\n' + markdown(cost.astype(int)))
+    print('\nThe cited systems with the training of their papers, as far as these give it\n')
+    for system in (TFN, MISA, AMP):
+        if training := system.PAPER_TRAINING:
+            experiment = Experiment(f'{system.__name__}: {training}', system)
+            table = differences(
+                summarize(
+                    study([experiment], path, SEEDS[:3], epochs, **training), experiment.name
+                ),
+                metrics,
+            )
+            print(markdown(table[[m.removeprefix('test_') for m in metrics]]))
 
 
 def measure_worlds(epochs):
-    """Print Corr and MAE on the test splits of stand-ins that no choice was made on."""
+    """Print Corr and MAE on the test splits of data that no choice was made on."""
+    paths = {f'reviews, data seed {seed}': RUNS / f'reviews{seed}.pkl' for seed in (1, 2)}
+    for seed, path in zip((1, 2), paths.values(), strict=True):
+        write_reviews(path, seed=seed)
+    paths['synthetic'] = RUNS / 'synthetic.pkl'
+    write_standin(paths['synthetic'])
     rows = {}
-    for name, settings in WORLDS.items():
-        path = RUNS / f'world{settings["seed"]}.pkl'
-        write_standin(path, **settings)
-        summary = summarize(study([BASELINE, IMPROVED], path, [42, 43, 44], epochs), 'baseline')
-        row = rows[f'{name}: {settings}'] = {}
+    for name, path in paths.items():
+        summary = summarize(study([BASELINE, IMPROVED], path, SEEDS[:3], epochs), 'baseline')
+        row = rows[name] = {}
         for metric in ('test_Corr', 'test_MAE'):
             title = metric.removeprefix('test_')
             for experiment in summary.index:
@@ -222,13 +190,17 @@ def measure_worlds(epochs):
 def main():
     """Run one measurement and print its tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('what', choices=['parts', 'seeds', 'worlds'])
+    parser.add_argument('what', choices=['choose', 'test', 'worlds'])
     parser.add_argument('--epochs', type=int, default=20, help='of every training (20)')
-    parser.add_argument('--folds', type=int, default=FOLDS, help='parts: only the first folds')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[42, 43], help='choose: (42 43)')
+    parser.add_argument(
+        '--only', nargs='+', default=list(CANDIDATES), choices=CANDIDATES, metavar='CANDIDATE',
+        help='choose: these candidates; "gated" must be one of them',
+    )  # fmt: skip
     args = parser.parse_args()
     measure = {
-        'parts': partial(measure_parts, folds=args.folds),
-        'seeds': measure_seeds,
+        'choose': partial(measure_choice, seeds=args.seeds, names=args.only),
+        'test': measure_test,
         'worlds': measure_worlds,
     }
     measure[args.what](args.epochs)

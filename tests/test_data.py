@@ -371,7 +371,7 @@ def test_a_file_that_is_not_the_standin_is_not_called_so(tmp_path, content):
     for fields in content.values():
         fields['id'] = [name.replace('standin', 'video') for name in fields['id']]
     path = save(content, tmp_path / 'a.pkl')
-    assert not load_split(path, 'train').is_standin
+    assert load_split(path, 'train').standin == ''
     assert 'SYNTHETIC' not in describe(path)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from msa_lab.data import load_split
 from msa_lab.data.inspection import command_line
-from msa_lab.data.synthetic import STANDIN_PATH
+from msa_lab.data.synthetic import SYNTHETIC_PATH
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,7 +100,7 @@ def test_the_standin_is_written_and_described(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stderr == ''
     assert 'SYNTHETIC stand-in' in result.stdout
-    report = run_module('msa_lab.data.inspection', str(STANDIN_PATH), cwd=tmp_path)
+    report = run_module('msa_lab.data.inspection', str(SYNTHETIC_PATH), cwd=tmp_path)
     assert report.returncode == 0
     assert result.stdout in report.stdout
     assert run_module('msa_lab.data.inspection', 'no.pkl', cwd=tmp_path).returncode == 1

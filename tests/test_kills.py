@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from msa_lab.data import ensure_data, load_split
-from msa_lab.data.synthetic import STANDIN_PATH, write_standin
+from msa_lab.data.synthetic import SYNTHETIC_PATH, write_standin
 from msa_lab.files import atomic_write
 from msa_lab.files.atomic import STALE_SECONDS
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
@@ -63,7 +63,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(workdir, request):
 
 
 def test_a_standin_that_does_not_fit_is_not_there(workdir, small_disk):
-    with pytest.raises(OSError, match=r'mosi_standin\.pkl was not written: '):
+    with pytest.raises(OSError, match=r'synthetic\.pkl was not written: '):
         ensure_data()
     assert not os.listdir('data')
 
@@ -74,13 +74,13 @@ def test_a_damaged_standin_is_reported_and_made_anew(workdir, capsys, monkeypatc
     )
     whole = ensure_data().read_bytes()
     assert capsys.readouterr().out == ''
-    STANDIN_PATH.write_bytes(whole[:-1000])
+    SYNTHETIC_PATH.write_bytes(whole[:-1000])
     ensure_data()
     message = capsys.readouterr().out
-    assert 'mosi_standin.pkl: it is cut off' in message
+    assert 'synthetic.pkl: it is cut off' in message
     assert 'generated anew' in message
-    assert STANDIN_PATH.read_bytes() == whole
-    assert len(load_split(STANDIN_PATH)) == 6
+    assert SYNTHETIC_PATH.read_bytes() == whole
+    assert len(load_split(SYNTHETIC_PATH)) == 6
 
 
 @pytest.mark.parametrize('raw', [b'', b'text', b'\x80\x02}.', None])

@@ -148,7 +148,7 @@ def test_the_notebook_runs_in_profile_smoke_with_nothing_downloaded(executed):
     assert '本次使用替身数据' in text
     assert 'profile: smoke' in text
     assert '========== test results: ==========' in text
-    assert (folder / 'data' / 'mosi_standin.pkl').is_file()
+    assert (folder / 'data' / 'synthetic.pkl').is_file()
     assert not (folder / 'mosi_raw.pkl').exists()
 
 
@@ -189,7 +189,7 @@ def test_every_experiment_of_questions_two_and_three_ran(executed):
 def test_it_runs_twice_where_nothing_but_its_own_folder_can_be_written(executed):
     """`make run` again; the data file can only be read, nor can the parent folder be written."""
     folder, first = executed
-    data = folder / 'data' / 'mosi_standin.pkl'
+    data = folder / 'data' / 'synthetic.pkl'
     results = {path: path.stat().st_mtime for path in folder.glob('runs/study/*/result.json')}
     within = (
         'bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --dir /tmp/home '

@@ -43,7 +43,7 @@ def test_recognised_by_content_and_read_at_its_own_widths(packing, file):
         assert len(dataset.ids) == dataset.labels.size == count
         assert all(np.isfinite(x).all() for x in arrays)
     assert load_split(file, 'train').ids[0] == IDS[packing]
-    assert not load_split(file, 'train').is_standin
+    assert load_split(file, 'train').standin == ''
 
 
 def test_videos_are_told_apart_whatever_an_id_looks_like(packing, file):

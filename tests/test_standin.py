@@ -16,7 +16,7 @@ from msa_lab.data.inspection import describe
 from msa_lab.data.mosi_file import open_pickle
 from msa_lab.data.synthetic import (
     GAINS,
-    STANDIN_PATH,
+    SYNTHETIC_PATH,
     Settings,
     World,
     make_standin,
@@ -92,7 +92,7 @@ def test_sizes_videos_and_ids(full):
         assert len(ids) == len(set(ids)) == count
         videos[split] = {name.split('[')[0] for name in ids}
         assert len(videos[split]) == n_videos
-        assert all(name.startswith('standin') and name.endswith(']') for name in ids)
+        assert all(name.startswith('synthetic') and name.endswith(']') for name in ids)
     assert len(set.union(*videos.values())) == 93
 
 
@@ -240,16 +240,16 @@ def quick(monkeypatch):
 
 
 def test_without_any_file_the_standin_is_generated_once(workdir, quick):
-    assert ensure_data() == ensure_data('') == STANDIN_PATH
-    assert quick == [STANDIN_PATH]
+    assert ensure_data() == ensure_data('') == SYNTHETIC_PATH
+    assert quick == [SYNTHETIC_PATH]
     assert not Path('mosi_raw.pkl').exists()
-    assert [p.name for p in Path('data').iterdir()] == ['mosi_standin.pkl']
-    assert load_split(STANDIN_PATH).is_standin
+    assert [p.name for p in Path('data').iterdir()] == ['synthetic.pkl']
+    assert load_split(SYNTHETIC_PATH).standin == 'synthetic'
 
 
 def test_a_standin_older_than_its_generator_is_made_again(workdir, quick):
     ensure_data()
-    os.utime(STANDIN_PATH, (0, 0))
+    os.utime(SYNTHETIC_PATH, (0, 0))
     ensure_data()
     assert len(quick) == 2
 

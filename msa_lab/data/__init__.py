@@ -1,9 +1,10 @@
-"""CMU-MOSI files: opened as data and never executed, checked, described; and the stand-in data.
+"""CMU-MOSI files: opened as data and never executed, checked, described; and two stand-ins.
 
 `load_split` gives one split of a file, `ensure_data` the path of a file that is there.
 A file comes from strangers: what is read of it, and how much, is bounded on purpose.
 """
 
+from msa_lab.data.banner import data_banner, data_caption
 from msa_lab.data.ensure import ensure_data
 from msa_lab.data.errors import DataError, DataWarning
 from msa_lab.data.format import LABEL_RANGE, METRICS, MODALITIES, SPLITS, STEPS, WIDTHS
@@ -21,6 +22,8 @@ __all__ = [
     'DataError',
     'DataWarning',
     'Split',
+    'data_banner',
+    'data_caption',
     'ensure_data',
     'feature_dims',
     'first_utterances',

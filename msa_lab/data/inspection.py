@@ -18,6 +18,12 @@ from msa_lab.data.format import DEFAULT_PATH, MODALITIES, STEPS
 from msa_lab.data.mosi_file import load_file, open_pickle
 from msa_lab.data.split import Split
 
+ORIGINS = {
+    'reviews': 'the STAND-IN reviews, not CMU-MOSI: real sentences and ratings, '
+    'simulated voice, face and speakers',
+    'synthetic': 'the STAND-IN synthetic, not CMU-MOSI: everything is generated',
+    '': 'none of the stand-ins',
+}
 FILE_HELP = f'a pickle of CMU-MOSI; default: $MSA_DATA, else {DEFAULT_PATH}'
 
 
@@ -64,7 +70,7 @@ def describe(path: str | Path) -> str:
         warnings.simplefilter('ignore', DataWarning)  # they stand at the end of the report
         file = load_file(path)
     train = file.splits['train']
-    origin = 'SYNTHETIC stand-in, not CMU-MOSI' if train.is_standin else 'not the stand-in'
+    origin = ORIGINS[train.standin]
     widths = ', '.join(f'{name} {getattr(train, name).shape[2]}' for name in MODALITIES)
     change = 'as the lab has it' if file.padding_side == 'front' else 'moved to the front'
     return '\n'.join(

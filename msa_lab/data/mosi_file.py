@@ -16,7 +16,7 @@ from msa_lab.data.errors import DataError, DataWarning, printable
 from msa_lab.data.format import DOWNLOAD_URL, MODALITIES, SPLITS, WIDTHS
 from msa_lab.data.labels_and_strings import read_labels, read_strings
 from msa_lab.data.pickle_reader import read_pickle
-from msa_lab.data.pickled_arrays import PickleError
+from msa_lab.data.pickled_arrays import PickledArray, PickleError
 from msa_lab.data.split import Split, find_padding_side, find_warnings, move_padding_to_front
 from msa_lab.data.structure import check_structure, find_field, recognise_packing
 
@@ -103,7 +103,7 @@ def file_status(path: Path) -> os.stat_result:
         raise DataError(f'{printable(path.name)}: cannot be read ({error.strerror})') from None
     raise FileNotFoundError(
         f'no data file {printable(str(path))}: download mosi_raw.pkl from {DOWNLOAD_URL}, or make '
-        f'the synthetic stand-in with "python -m msa_lab.data.synthetic" and pass its path'
+        f'a stand-in with "python -m msa_lab.data.reviews" and pass its path'
     )
 
 
@@ -143,7 +143,16 @@ def _read_split(fields, where):
         ids=read_strings(find_field(fields, 'id'), len(labels), f"{where}, field 'id'"),
         raw_text=raw_text or (),
         repaired=repaired,
+        ratings=_read_ratings(find_field(fields, 'ratings'), len(labels)),
     )
+
+
+def _read_ratings(value, count):
+    """The scores of single raters, float (N, R), where the file has them; else None."""
+    is_array = isinstance(value, PickledArray) and value.dtype.kind == 'f'
+    if not is_array or len(value.shape) != 2 or value.shape[0] != count:
+        return None
+    return value.read()
 
 
 @contextmanager

@@ -29,6 +29,8 @@ def first_utterances(path: str | Path, count: int, folder: str | Path = 'data') 
         content[split] = {'labels': data.labels[:count].copy(), 'id': list(data.ids[:count])}
         if data.raw_text:
             content[split]['raw_text'] = list(data.raw_text[:count])
+        if data.ratings is not None:
+            content[split]['ratings'] = data.ratings[:count].copy()
     del source, data  # the arrays of the whole file, before they are read once more
     with open_pickle(path) as stored:
         for split in SPLITS:

@@ -11,7 +11,9 @@ import numpy as np
 
 from msa_lab.data.errors import list_names
 from msa_lab.data.format import MODALITIES, STEPS
+from msa_lab.data.words import split_words
 
+STANDINS = ('reviews', 'synthetic')  # the ids of their utterances begin so
 Features = TypeVar('Features')  # np.ndarray or torch.Tensor; torch is not imported here
 
 
@@ -22,7 +24,8 @@ class Split:
     `vision`, `text`, `audio` (N, T, width; 35, 300, 74 in `mosi_raw.pkl`) and `labels` (N,) are
     float32; padding is at the front, wherever the file has it. `ids` and `raw_text` are tuples of
     N strings (`raw_text` is empty when the file has no sentences). `repaired` counts for each
-    modality the cells that were +inf, -inf or nan in the file and are 0.0 here.
+    modality the cells that were +inf, -inf or nan in the file and are 0.0 here. `ratings` (N, R)
+    are the scores of single raters, nan where there are fewer than R; None in a file without them.
     """
 
     vision: np.ndarray
@@ -32,6 +35,7 @@ class Split:
     ids: tuple[str, ...]
     raw_text: tuple[str, ...]
     repaired: dict[str, int]
+    ratings: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,9 +55,10 @@ class Split:
 
         Where the file has no sentence, or not one word per step, they are '1', '2', '3', ...
         """
-        words = self.raw_text[index].split() if self.raw_text else []
-        if len(words) == self.lengths[index]:
-            return words
+        sentence = self.raw_text[index] if self.raw_text else ''
+        for words in (sentence.split(), split_words(sentence)[:STEPS]):
+            if len(words) == self.lengths[index]:
+                return words
         return [str(step) for step in range(1, self.lengths[index] + 1)]
 
     def sentence(self, index: int) -> str:
@@ -61,9 +66,9 @@ class Split:
         return self.raw_text[index] if self.raw_text else ' '.join(self.words(index))
 
     @property
-    def is_standin(self) -> bool:
-        """Whether the utterances come from the lab's synthetic stand-in and not from MOSI."""
-        return self.ids[0].startswith('standin')
+    def standin(self) -> str:
+        """The stand-in that the utterances come from: 'reviews', 'synthetic', or '' for none."""
+        return next((name for name in STANDINS if self.ids[0].startswith(f'{name}0')), '')
 
 
 def padding_mask(vision: Features, text: Features, audio: Features) -> Features:

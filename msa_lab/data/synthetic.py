@@ -1,4 +1,4 @@
-"""The stand-in data set: synthetic, in the exact format of `mosi_raw.pkl`, as hard as MOSI.
+"""The stand-in `synthetic`: generated data in the exact format of `mosi_raw.pkl`, as hard as MOSI.
 
 The real file may not be passed on, so the lab brings data of its own. Each utterance has a latent
 sentiment. Five simulated raters score it, which gives the label, and each modality depends on it:
@@ -11,7 +11,6 @@ Numbers measured on it are numbers about this model of speakers and never about 
 """
 
 import argparse
-import pickle
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,14 +19,13 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from msa_lab.data import synthetic_words as words
-from msa_lab.data.errors import DataError
+from msa_lab.data import voice_and_face
 from msa_lab.data.format import SPLITS, STEPS, WIDTHS
 from msa_lab.data.inspection import describe
-from msa_lab.data.mosi_file import open_pickle
-from msa_lab.data.structure import check_structure
-from msa_lab.files.atomic import atomic_write
+from msa_lab.data.made_file import is_current, write_data
+from msa_lab.data.voice_and_face import Strengths, add_bad_points, draw_features, unit_rows
 
-STANDIN_PATH = Path('data/mosi_standin.pkl')
+SYNTHETIC_PATH = Path('data/synthetic.pkl')
 
 # A sentiment word may stand behind a modifier, which multiplies its valence by a gain.
 WORDINGS = ('plain', 'negated', 'intensified', 'diminished')
@@ -35,11 +33,10 @@ GAINS = np.array([1.0, -0.8, 1.6, 0.5])
 INTENSIFIED, DIMINISHED = 0.20, 0.10  # shares of the sentiment words
 RATERS, RATING_NOISE = 5, 0.4  # the noise is a standard deviation, in units of the score
 LATENT_RANGE = 2.75  # the latent sentiment lies in (-2.75, 2.75)
-LATENT_SCALE = 1.6  # its standard deviation, nearly
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Strengths):
     """The arguments of `make_standin`. The defaults are calibrated to be as hard as CMU-MOSI.
 
     `videos` and `utterances` are the sizes of the splits train, valid and test.
@@ -50,9 +47,6 @@ class Settings:
     utterances: tuple[int, int, int] = (1284, 229, 686)
     negation: float = 0.11  # share of the sentiment slots that are negated
     irony: float = 0.06  # share of the utterances whose words say the opposite
-    speaker: float = 1.0  # strength of the per-video offset of voice and face
-    affect: float = 0.5  # strength of the sentiment in voice and face
-    affect_noise: float = 3.3  # noise in it, for a latent sentiment of unit variance
     slots: float = 0.9  # expected sentiment words of an utterance, plus `slots_per_word`
     slots_per_word: float = 0.06
     slot_noise: float = 0.75  # how far a sentiment word is off the utterance's sentiment
@@ -67,7 +61,8 @@ class LatentVariables:
     """The variables from which the N utterances of a split were made and which no model sees.
 
     `latent` (N,) is the sentiment in (-2.75, 2.75). `ironic` (N,) is bool. `affect` (N, 2) is the
-    sentiment as face and voice show it, noise included, in units of `LATENT_SCALE`. There are S
+    sentiment as face and voice show it, noise included, in units of
+    `SENTIMENT_SCALE`. There are S
     sentiment words: `slot_owner` (S,) is the utterance of each, `slot_value` (S,) its valence times
     the gain of its modifier, `slot_wording` (S,) the modifier, an index into `WORDINGS`.
     """
@@ -181,14 +176,18 @@ class World:
         fields = {}
         for column, (modality, unmarked) in enumerate((('vision', 0), ('audio', 1))):
             mark = ironic & (marked != unmarked)
-            fields[modality], affect[:, column] = self.draw_features(
-                modality, latent, video, lengths, mark, part
+            structure, rng = self.stream('modality', column), self.stream(modality, part)
+            marks = self.settings.irony_mark * mark
+            fields[modality], affect[:, column] = draw_features(
+                modality, latent, video, lengths, marks, self.settings, structure, rng
             )
+            if modality == 'audio' and name == 'train':
+                add_bad_points(fields['audio'], lengths, rng)
         fields['text'] = self.look_up_vectors(tokens)
         fields['labels'] = ratings.mean(axis=1).astype(np.float32).reshape(n, 1, 1)
         number = video + sum(self.settings.videos[:part])
         segment = np.arange(n) - np.searchsorted(video, video)
-        fields['id'] = [f'standin{v:03d}[{s}]' for v, s in zip(number, segment, strict=True)]
+        fields['id'] = [f'synthetic{v:03d}[{s}]' for v, s in zip(number, segment, strict=True)]
         fields['raw_text'] = [' '.join(self.vocabulary[0][t] for t in row) for row in tokens]
         return fields, LatentVariables(latent, ironic, affect, *slots)
 
@@ -242,54 +241,6 @@ class World:
             target[STEPS - len(row) :] = vectors[row]
         return text
 
-    def draw_features(
-        self,
-        modality: str,
-        latent: np.ndarray,
-        video: np.ndarray,
-        lengths: np.ndarray,
-        marked: np.ndarray,
-        part: int,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Features of face ('vision') or voice ('audio') for N utterances.
-
-        `latent` (N,) is the sentiment, `video` (N,) the number of the video, `lengths` (N,) the
-        number of steps that are not padding, `marked` (N,) whether the features carry the mark of
-        irony, `part` the number of the split. Returns the features, float32 (N, 50, width), and
-        the sentiment that they show, noise included: a column of `LatentVariables.affect`.
-        """
-        settings, width = self.settings, WIDTHS[modality]
-        structure = self.stream('modality', ('vision', 'audio').index(modality))
-        offsets = unit_rows(structure.normal(size=(8, width)))
-        direction, mark = unit_rows(structure.normal(size=(2, width))) * np.sqrt(width)
-        scales = np.exp(structure.normal(0, 0.5, width))
-        centre = structure.normal(0, 0.5, width)
-
-        rng, n = self.stream(modality, part), len(latent)
-        speaker = rng.normal(size=(video.max() + 1, 8)) @ offsets * np.sqrt(width / 8)
-        affect = latent / LATENT_SCALE + settings.affect_noise * rng.normal(size=n)
-        utterance = settings.speaker * speaker[video]
-        utterance += settings.affect * affect[:, None] * direction
-        utterance += settings.irony_mark * marked[:, None] * mark
-        noise = rng.standard_t(4, size=(n, STEPS + 2, width))
-        noise = (noise[:, 2:] + noise[:, 1:-1] + noise[:, :-2]) / np.sqrt(3)
-        features = (centre + utterance[:, None] + noise) * scales
-
-        padding = np.arange(STEPS) < STEPS - lengths[:, None]
-        features[padding] = 0
-        if modality == 'vision':  # the face tracker loses some frames and some utterances
-            features[(rng.random((n, STEPS)) < 0.03) | (rng.random((n, 1)) < 0.03)] = 0
-        elif part == 0:  # the voice tracker divides by zero now and then
-            row = rng.integers(n, size=50)
-            step = rng.integers(1, lengths[row] + 1)
-            features[row, -step, rng.integers(width, size=50)] = rng.choice((-np.inf, np.inf), 50)
-        return features.astype(np.float32), affect
-
-
-def unit_rows(matrix: np.ndarray) -> np.ndarray:
-    """The rows (N, D) scaled to length 1; a row of zeros stays."""
-    return matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-
 
 @lru_cache
 def invented_words(count: int) -> list[str]:
@@ -313,45 +264,27 @@ def make_standin(**settings) -> dict[str, dict]:
     return {name: world.split(name)[0] for name in SPLITS}
 
 
-def ensure_standin() -> Path:
-    """The path of the stand-in, `data/mosi_standin.pkl`.
-
-    It is generated when it is missing, damaged or older than the code that makes it.
-    """
-    if not _is_current(STANDIN_PATH):
-        write_standin(STANDIN_PATH)
-    return STANDIN_PATH
-
-
-def _is_current(path):
-    """Whether the stand-in exists, is undamaged and is newer than the code that makes it."""
-    newest_source = max(Path(file).stat().st_mtime for file in (__file__, words.__file__))
-    if not path.is_file() or path.stat().st_mtime < newest_source:
-        return False
-    try:
-        with open_pickle(path) as content:
-            check_structure(content, path.name, path.stat().st_size)
-    except DataError as error:
-        print(f'{error}; it is generated anew')
-        return False
-    return True
-
-
 def write_standin(path: str | Path, **settings) -> None:
     """Write `make_standin(**settings)` to `path`, whole or not at all; OSError when it fails."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        pickle.dump(make_standin(**settings), file, protocol=4)
+    write_data(path, make_standin(**settings))
+
+
+def ensure_synthetic() -> Path:
+    """The path of the stand-in `synthetic`; made when it is missing, damaged or out of date."""
+    code = [module.__file__ for module in (words, voice_and_face)]
+    if not is_current(SYNTHETIC_PATH, [__file__, *code]):
+        write_standin(SYNTHETIC_PATH)
+    return SYNTHETIC_PATH
 
 
 def main() -> None:
-    """The command line: write the stand-in where `ensure_standin` looks for it, and describe it."""
+    """The command line: write the file where `ensure_synthetic` looks for it, and describe it."""
     argparse.ArgumentParser(
         prog='python -m msa_lab.data.synthetic',
-        description=f'Write the synthetic stand-in to {STANDIN_PATH} and say what it is.',
+        description=f'Write the synthetic stand-in to {SYNTHETIC_PATH} and say what it is.',
     ).parse_args()
-    write_standin(STANDIN_PATH)
-    print(describe(STANDIN_PATH))
+    write_standin(SYNTHETIC_PATH)
+    print(describe(SYNTHETIC_PATH))
 
 
 if __name__ == '__main__':

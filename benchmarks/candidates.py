@@ -1,0 +1,231 @@
+"""The candidates for the improved model of question 3, under the names of their table.
+
+The gated model of the lab's first edition, each of its parts left out, simpler models, and ideas
+from the literature that need no pretrained model. `benchmarks.improved_model choose` compares them.
+"""
+
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+import msa_utils
+from msa_lab.data import padding_mask
+from msa_lab.models import masked_mean
+
+
+class Pointwise(nn.Module):
+    """In place of `GatedShift`: the two summaries are added to every word, without a gate.
+
+    Text (B, T, 256), vision and audio (B, 32) -> (B, T, 256).
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.vision_fc = nn.Linear(32, 256, bias=False)
+        self.audio_fc = nn.Linear(32, 256, bias=False)
+        self.norm = nn.LayerNorm(256)
+
+    def forward(self, text: Tensor, vision: Tensor, audio: Tensor) -> Tensor:
+        return self.norm(text + (self.vision_fc(vision) + self.audio_fc(audio)).unsqueeze(1))
+
+
+class MeanPooling(nn.Module):
+    """In place of `AttentionPooling`: every word has the same weight.
+
+    A sequence (B, T, D) and bool padding (B, T) -> the mean (B, D) and the weights (B, T).
+    """
+
+    def forward(self, sequence: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
+        weights = (~padding) / (~padding).sum(1, keepdim=True)
+        return masked_mean(sequence, padding), weights
+
+
+def without_part(part: str) -> nn.Module:
+    """The gated model with one of the `PARTS` left out, or done as in the baseline.
+
+    Raises ValueError for another part.
+    """
+    model = msa_utils.ImprovedSentimentModel()
+    summaries = model.vision_summary, model.audio_summary
+    if part == 'gates':
+        model.shift = Pointwise()
+    elif part == 'attention pooling':
+        model.pooling = MeanPooling()
+    elif part == 'dropout':  # of words, of modalities, and of single units
+        for module in model.modules():
+            if isinstance(module, (nn.Dropout, msa_utils.WordDropout)):
+                module.p = 0.0
+        for summary in summaries:
+            summary.p_modality = 0.0
+    elif part == 'standardised features':
+        for summary in summaries:
+            summary.norm = nn.LayerNorm(summary.norm.num_features)  # as in the baseline
+    elif part == 'vision and audio':
+        for summary in summaries:
+            summary.p_modality = 1.0
+            nn.init.zeros_(summary.fc[1].weight).requires_grad_(False)
+            nn.init.zeros_(summary.fc[1].bias).requires_grad_(False)
+    else:
+        raise ValueError(f'no part {part!r}: {PARTS}')
+    return model
+
+
+PARTS = ['gates', 'attention pooling', 'dropout', 'standardised features', 'vision and audio']
+
+
+class PooledBaseline(nn.Module):
+    """The baseline whose last LSTM is read by attention over all true steps (Yang et al., 2016).
+
+    `forward`: (B, T, 35), (B, T, 300), (B, T, 74) -> (B, 1), as for all candidates.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.baseline = msa_utils.AblationModel()
+        self.pooling = msa_utils.AttentionPooling(128)
+
+    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        sequences, padding = self.baseline.encode(vision, text, audio)
+        read = self.baseline.mm_lstm(sum(sequences), padding)  # (B, T, 128)
+        return 6 * torch.sigmoid(self.baseline.fc(self.pooling(read, padding)[0])) - 3
+
+
+class SmallBaseline(nn.Module):
+    """The baseline with 32 units in place of 128, a tenth of its parameters.
+
+    As for all candidates, the weights are those of the best epoch, which is early stopping.
+    """
+
+    def __init__(self, size: int = 32):
+        super().__init__()
+        widths = {'vision': 35, 'text': 300, 'audio': 74}
+        self.encoders = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, size), nn.ReLU())
+                for name, width in widths.items()
+            }
+        )
+        self.lstms = nn.ModuleDict({name: nn.LSTM(size, size, batch_first=True) for name in widths})
+        self.mm_lstm = nn.LSTM(size, size, batch_first=True)
+        self.fc = nn.Linear(size, 1)
+
+    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        features = {'vision': vision, 'text': text, 'audio': audio}
+        feature = sum(
+            self.lstms[name](encode(features[name]))[0] for name, encode in self.encoders.items()
+        )
+        _, (hidden, _) = self.mm_lstm(feature)
+        return 6 * torch.sigmoid(self.fc(hidden[-1])) - 3
+
+
+class LateFusion(nn.Module):
+    """Words read as `read` says, averaged or weighted by attention; vision and audio put beside.
+
+    `read` is 'lstm' (both directions) or 'words' (each word through Linear and ReLU alone).
+    """
+
+    def __init__(self, read: str, pooling: nn.Module):
+        super().__init__()
+        self.norm = nn.LayerNorm(300)
+        self.dropout = nn.Sequential(msa_utils.WordDropout(0.1), nn.Dropout(0.3))
+        self.lstm = self.fc_words = None
+        if read == 'lstm':
+            self.lstm = msa_utils.PackedLSTM(300, 128, batch_first=True, bidirectional=True)
+        else:
+            self.fc_words = nn.Sequential(nn.Linear(300, 256), nn.ReLU())
+        self.pooling = pooling
+        self.vision_summary = msa_utils.UtteranceSummary(35)
+        self.audio_summary = msa_utils.UtteranceSummary(74)
+        self.fc = nn.Sequential(
+            *(nn.Dropout(0.5), nn.Linear(256 + 64, 64), nn.ReLU()),
+            *(nn.Dropout(0.25), nn.Linear(64, 1)),
+        )
+
+    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        padding = padding_mask(vision, text, audio)
+        words = self.dropout(self.norm(text))
+        words = self.fc_words(words) if self.lstm is None else self.lstm(words, padding)
+        pooled, _ = self.pooling(words, padding)
+        vision = self.vision_summary(vision, ~vision.any(-1))  # (B, 32)
+        audio = self.audio_summary(audio, ~audio.any(-1))
+        return 3 * torch.tanh(self.fc(torch.cat([pooled, vision, audio], dim=1)))
+
+
+class SwappedWords(nn.Module):
+    """The gated model, trained on sentences with neighbouring words swapped and words hidden.
+
+    Two of the four operations of Wei and Zou (EMNLP 2019), those that need no dictionary: every
+    true step changes places with the step before it with probability 0.1, and `WordDropout` hides
+    words with probability 0.2 in place of 0.1. Voice and face stay where they are.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.model = msa_utils.ImprovedSentimentModel()
+        self.model.text_dropout[0].p = 0.2
+
+    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        if self.training:
+            text = self.swap(text, padding_mask(vision, text, audio))
+        return self.model(vision, text, audio)
+
+    def swap(self, text: Tensor, padding: Tensor) -> Tensor:
+        """Some true steps of (B, T, 300) exchanged with the true step before them."""
+        batch, steps = padding.shape
+        order = torch.arange(steps, device=text.device).repeat(batch, 1)
+        chosen = torch.rand(batch, steps, device=text.device) < 0.1
+        chosen[:, 1:] &= ~padding[:, :-1]  # only true steps have a true step before them
+        chosen[:, 0] = False
+        for step in range(1, steps):  # one after the other, so that every step is kept
+            rows = chosen[:, step]
+            order[rows, step - 1], order[rows, step] = order[rows, step], order[rows, step - 1]
+        return torch.take_along_dim(text, order.unsqueeze(-1), dim=1)
+
+
+class AveragedWeights(nn.Module):
+    """A model that is evaluated with a moving average of its weights over the training steps.
+
+    After Polyak and Juditsky (1992), with the exponential decay of 0.99 a step: about the last
+    hundred steps count.
+    """
+
+    def __init__(self, model: nn.Module, decay: float = 0.99):
+        super().__init__()
+        self.model, self.average, self.decay = model, deepcopy(model).requires_grad_(False), decay
+        self.steps = 0
+
+    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        if not self.training:
+            return self.average(vision, text, audio)
+        self.update()
+        return self.model(vision, text, audio)
+
+    def update(self) -> None:
+        """Move the average towards the weights as they are; a plain mean in the first steps."""
+        self.steps += 1
+        decay = min(self.decay, 1 - 1 / self.steps)
+        with torch.no_grad():
+            new = self.model.state_dict()
+            for name, average in self.average.state_dict().items():
+                value = new[name]
+                if average.is_floating_point():
+                    average.lerp_(value, 1 - decay)
+                else:
+                    average.copy_(value)
+
+
+CANDIDATES = {
+    'baseline': msa_utils.AblationModel,
+    'small baseline': SmallBaseline,
+    'baseline, attention pooling': PooledBaseline,
+    'words, averaged': lambda: LateFusion('words', MeanPooling()),
+    'words, attention pooling': lambda: LateFusion('words', msa_utils.AttentionPooling(256)),
+    'LSTM, averaged': lambda: LateFusion('lstm', MeanPooling()),
+    'LSTM, attention pooling': lambda: LateFusion('lstm', msa_utils.AttentionPooling(256)),
+    'gated': msa_utils.ImprovedSentimentModel,
+    **{f'gated, without {part}': partial(without_part, part) for part in PARTS},
+    'gated, averaged weights': lambda: AveragedWeights(msa_utils.ImprovedSentimentModel()),
+    'gated, words swapped': SwappedWords,
+}

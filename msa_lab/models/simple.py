@@ -1,0 +1,75 @@
+"""Ridge and support vector regression on averages over time: what a deep model must beat.
+
+They see no order of words, cost seconds and have no seed. Both are scikit-learn's.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVR
+
+from msa_lab.data import LABEL_RANGE, MODALITIES, SPLITS, Split, load_split, padding_mask
+from msa_lab.models.padding import masked_mean
+
+# Each model with every penalty that is tried; on standardised features they fit any file.
+CANDIDATES = {
+    'ridge': [Ridge(penalty) for penalty in (10, 30, 100, 300, 1000, 3000, 10_000)],
+    'SVR': [SVR(C=C) for C in (0.03, 0.1, 0.3, 1, 3, 10)],
+}
+
+
+def averaged_features(data: Split) -> np.ndarray:
+    """The features of N utterances averaged over their true steps: float32 (N, 35 + 300 + 74)."""
+    features = [torch.tensor(getattr(data, name)) for name in MODALITIES]
+    padding = padding_mask(*features)
+    return torch.cat([masked_mean(x, padding) for x in features], dim=1).numpy()
+
+
+def fit_simple(name: str, train: Split, valid: Split) -> Pipeline:
+    """The model of that name ('ridge' or 'SVR'), fitted with the penalty that validates best.
+
+    The features are standardised by the training split. Best is the highest correlation on the
+    validation split, as for the epochs of a deep model.
+    """
+    x_train, x_valid = averaged_features(train), averaged_features(valid)
+    fitted = [
+        make_pipeline(StandardScaler(), model).fit(x_train, train.labels)
+        for model in CANDIDATES[name]
+    ]
+    return max(fitted, key=lambda model: np.corrcoef(model.predict(x_valid), valid.labels)[0, 1])
+
+
+def simple_results(
+    data_path: str | Path, score: Callable[..., dict], seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Both models fitted and tested: a table with the columns of `run_study`, to be joined to one.
+
+    `score(y_pred, y_true)` returns the metrics of two float tensors (N,). The models draw nothing
+    at random, so the rows of all `seeds` say the same.
+    """
+    splits = {name: load_split(data_path, name) for name in SPLITS}
+    rows = []
+    for name in CANDIDATES:
+        start = time.perf_counter()
+        model = fit_simple(name, splits['train'], splits['valid'])
+        row = {'experiment': name, 'best_epoch': 0}
+        for split in ('valid', 'test'):
+            data = splits[split]
+            y_pred = model.predict(averaged_features(data)).clip(*LABEL_RANGE)
+            metrics = score(torch.from_numpy(y_pred), torch.tensor(data.labels))
+            row |= {f'{split}_{metric}': value for metric, value in metrics.items()}
+        row |= {'parameters': _count(model[-1]), 'seconds': time.perf_counter() - start}
+        rows += [row | {'seed': seed, 'run': '', 'error': ''} for seed in seeds]
+    return pd.DataFrame(rows)
+
+
+def _count(model):
+    """How many numbers were fitted: coefficients, or the weights of the support vectors."""
+    return (model.dual_coef_ if isinstance(model, SVR) else model.coef_).size + 1
