@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from msa_lab.data import METRICS, feature_dims, load_split
+from msa_lab.data import METRICS, STEPS, feature_dims, load_split
 from msa_lab.data.inspection import command_line
+from msa_lab.data.reviews import encode
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
 from msa_lab.models import masked_mean
 from msa_lab.models.padding import pack_true_steps, unpack_true_steps
@@ -783,6 +784,24 @@ def sweep(models, corruptions, score):
                 metrics = score(model, checkpoint=checkpoint)
             rows.append({'model': name, 'seed': seed, 'level': level, **metrics})
     return pd.DataFrame(rows)
+
+
+def read_sentence(model, sentence, data_path):
+    """What a model with `look_inside` makes of a sentence alone, without voice and face.
+
+    Words are looked up among those of the data file. Returns (words, weights (L,), caption), as
+    `figures.attention` takes them; words without a vector are named on stdout.
+    """
+    encoded, data = encode(sentence, data_path), load_split(data_path, 'train')
+    if encoded.unknown:
+        print('词表里没有：', *encoded.unknown)
+    vision, audio = (torch.zeros(1, STEPS, x.shape[-1]) for x in (data.vision, data.audio))
+    features = vision, torch.from_numpy(encoded.text).unsqueeze(0), audio
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        score, weights = model.eval().look_inside(*(x.to(device) for x in features))
+    weights = weights[0, STEPS - len(encoded.words) :].cpu().numpy()
+    return encoded.words, weights, f'predicted {score.item():+.1f}'
 
 
 def hide_words(loader, steps):

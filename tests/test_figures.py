@@ -28,7 +28,7 @@ SPREADS = {'vision': np.zeros(9), 'text': np.ones(9), 'audio': rng.uniform(0, 9,
 SWEEP = pd.DataFrame(
     [
         {'model': name, 'seed': seed, 'level': level, 'Corr': 0.6 - level + 0.01 * seed, 'MAE': 1.0}
-        for name in ('baseline', 'better model')
+        for name in ('baseline', 'improved model')
         for seed in (42, 43)
         for level in (0.0, 0.5)
     ]
@@ -132,7 +132,7 @@ def test_a_dollar_in_the_data_begins_no_formula():
 
 
 def test_every_model_of_the_lab_has_a_colour_and_a_marker_of_its_own():
-    assert list(figures.MODEL_STYLES) == ['baseline', 'TFN', 'better model']
+    assert list(figures.MODEL_STYLES) == ['baseline', 'TFN', 'improved model']
     assert len({colour for colour, _ in figures.MODEL_STYLES.values()}) == 3
     assert len({style[0] for _, style in figures.MODEL_STYLES.values()}) == 3
 
@@ -146,7 +146,7 @@ def test_attention_stands_under_its_word():
 def test_a_calibrated_model_lies_on_the_diagonal_at_the_right():
     y_true = np.repeat([-2.0, -1.0, 1.0, 2.0], 10)
     y_pred = np.repeat([-1.5, 1.5], 20)  # right on average, and too tame for each label
-    left, right = figures.calibration({'better model': (y_true, y_pred)}).axes
+    left, right = figures.calibration({'improved model': (y_true, y_pred)}).axes
     points = right.containers[0][0]
     np.testing.assert_allclose(points.get_xydata(), [[-2, -1.5], [2, 1.5]])
     points = left.containers[0][0]

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from msa_lab.data import LABEL_RANGE, MODALITIES, SPLITS, Split, load_split, padding_mask
+from msa_lab.data import LABEL_RANGE, MODALITIES, Split, load_split, padding_mask
 from msa_lab.models.padding import masked_mean
 
 # Each model with every penalty that is tried; on standardised features they fit any file.
@@ -47,21 +47,24 @@ def fit_simple(name: str, train: Split, valid: Split) -> Pipeline:
 
 
 def simple_results(
-    data_path: str | Path, score: Callable[..., dict], seeds: Sequence[int]
+    data_path: str | Path,
+    score: Callable[..., dict],
+    seeds: Sequence[int],
+    splits: Sequence[str] = ('valid', 'test'),
 ) -> pd.DataFrame:
-    """Both models fitted and tested: a table with the columns of `run_study`, to be joined to one.
+    """Both models fitted and scored: a table with the columns of `run_study`, to be joined to one.
 
     `score(y_pred, y_true)` returns the metrics of two float tensors (N,). The models draw nothing
-    at random, so the rows of all `seeds` say the same.
+    at random, so the rows of all `seeds` say the same. No other split than `splits` is scored.
     """
-    splits = {name: load_split(data_path, name) for name in SPLITS}
+    train, valid = load_split(data_path, 'train'), load_split(data_path, 'valid')
     rows = []
     for name in CANDIDATES:
         start = time.perf_counter()
-        model = fit_simple(name, splits['train'], splits['valid'])
+        model = fit_simple(name, train, valid)
         row = {'experiment': name, 'best_epoch': 0}
-        for split in ('valid', 'test'):
-            data = splits[split]
+        for split in splits:
+            data = load_split(data_path, split)
             y_pred = model.predict(averaged_features(data)).clip(*LABEL_RANGE)
             metrics = score(torch.from_numpy(y_pred), torch.tensor(data.labels))
             row |= {f'{split}_{metric}': value for metric, value in metrics.items()}

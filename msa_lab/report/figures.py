@@ -23,7 +23,7 @@ ACCENT = '#6A51A3'
 MODEL_STYLES = {  # colour, and marker with line style
     'baseline': ('#4D4D4D', 'o-'),
     'TFN': ('#E69F00', 's--'),
-    'better model': (ACCENT, 'D-'),
+    'improved model': (ACCENT, 'D-'),
 }
 SCORES = np.arange(-3, 4)
 

@@ -35,7 +35,6 @@ class Settings(Strengths):
     `videos` and `utterances` are the sizes of the splits train, valid and test.
     """
 
-    affect_noise: float = 4.0
     seed: int = 0
     videos: tuple[int, int, int] = (52, 10, 31)
     utterances: tuple[int, int, int] = (1284, 229, 686)
