@@ -32,10 +32,11 @@ SCALE = 0.75  # from scores of -4 to 4 to those of CMU-MOSI, -3 to 3
 class Settings(Strengths):
     """The arguments of `make_reviews`. `Strengths` are those of the simulated voice and face.
 
-    `videos` and `utterances` are the sizes of the splits train, valid and test.
+    `videos` and `utterances` are the sizes of the splits train, valid and test. The default seed is
+    the draw that `make calibrate` found closest to CMU-MOSI: see `docs/stand-in.md`.
     """
 
-    seed: int = 0
+    seed: int = 1
     videos: tuple[int, int, int] = (52, 10, 31)
     utterances: tuple[int, int, int] = (1284, 229, 686)
 
