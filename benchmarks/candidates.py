@@ -222,7 +222,6 @@ CANDIDATES = {
     'baseline, attention pooling': PooledBaseline,
     'words, averaged': lambda: LateFusion('words', MeanPooling()),
     'words, attention pooling': lambda: LateFusion('words', msa_utils.AttentionPooling(256)),
-    'LSTM, averaged': lambda: LateFusion('lstm', MeanPooling()),
     'LSTM, attention pooling': lambda: LateFusion('lstm', msa_utils.AttentionPooling(256)),
     'gated': msa_utils.ImprovedSentimentModel,
     **{f'gated, without {part}': partial(without_part, part) for part in PARTS},
