@@ -45,10 +45,10 @@ def test_the_report_names_what_does_not_hold(calibration):
 def test_every_target_is_measured(name, tmp_path):
     if name == 'reviews' and not ARCHIVE.is_file():
         pytest.skip('the sentences have not been fetched')
-    calibration, sizes = CALIBRATIONS[name], dict(videos=(3, 2, 2), utterances=(20, 8, 9))
+    calibration, sizes = CALIBRATIONS[name], dict(videos=(3, 2, 2), utterances=(20, 8, 90))
     calibration.write(tmp_path / 'data.pkl', **sizes)
     history = [{'train_loss': 1.0, 'valid_loss': 2.0}] * 12
-    run = Training(history, dict.fromkeys(METRICS, 0.5), np.zeros(9))
+    run = Training(history, dict.fromkeys(METRICS, 0.5), np.zeros(90))
     runs = {(model, 42): run for model in calibration.models}
     measured = calibration.measure(tmp_path / 'data.pkl', calibration.settings(**sizes), runs)
     assert set(calibration.targets) <= set(measured)

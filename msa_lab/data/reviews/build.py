@@ -15,6 +15,7 @@ from msa_lab.data.reviews import word_vectors
 from msa_lab.data.reviews.source import (
     ARCHIVE,
     COMMAND,
+    MOST_RATERS,
     Snippet,
     Source,
     read_source,
@@ -103,10 +104,9 @@ def draw_ratings(snippets: list[Snippet], rng: np.random.Generator) -> np.ndarra
     """The scores of N sentences on the scale of -3 to 3, each row in random order: float32 (N, R).
 
     A score s becomes the integer nearest to 0.75 s (of two equally near ones the even one). R is
-    the largest number of raters; shorter rows end in nan.
+    `MOST_RATERS`; shorter rows end in nan.
     """
-    most = max(len(snippet.scores) for snippet in snippets)
-    ratings = np.full((len(snippets), most), np.nan, np.float32)
+    ratings = np.full((len(snippets), MOST_RATERS), np.nan, np.float32)
     for row, snippet in zip(ratings, snippets, strict=True):
         row[: len(snippet.scores)] = rng.permutation(np.rint(SCALE * np.array(snippet.scores)))
     return ratings

@@ -34,7 +34,7 @@ INNER = 'hutto_ICWSM_2014.tar.gz'  # an archive in the archive
 MOVIES = 'movieReviewSnippets'
 OTHERS = ('amazonReviewSnippets', 'nytEditorialSnippets', 'tweets')  # for the word vectors alone
 SCORES = range(-4, 5)
-FEWEST_RATERS = 14  # five make the label, one to nine more the human rows
+FEWEST_RATERS, MOST_RATERS = 14, 29  # of a sentence; five make the label, nine more a human row
 
 
 class Snippet(NamedTuple):
@@ -121,9 +121,10 @@ def read_source(path: Path) -> Source:
     """Read the four corpora from the archive at `path`, in memory; nothing is unpacked on the disk.
 
     The reading is strict. A line is skipped, and counted, when it is not UTF-8, has too few or too
-    many fields, scores that are no integers from -4 to 4 or too few of them, a mean that is not
-    theirs, an id that is not in both files or came before, or a sentence without words or that
-    came before. A byte order mark is dropped. Raises DataError for an archive that cannot be read.
+    many fields, scores that are no integers from -4 to 4, too few or too many of them, a mean that
+    is not theirs, an id that is not in both files or came before, or a sentence without words or
+    that came before. A byte order mark is dropped. Raises DataError for an archive that cannot be
+    read.
     """
     try:
         with tarfile.open(path) as outer:
@@ -172,8 +173,8 @@ def _read_ratings(content, skipped) -> Iterator[tuple[str, tuple[int, ...]]]:
         numbers = tuple(int(number) for number in scores.strip('[]').split(','))
         if not all(number in SCORES for number in numbers):
             skipped['a score outside -4 to 4'] += 1
-        elif len(numbers) < FEWEST_RATERS:
-            skipped[f'fewer than {FEWEST_RATERS} scores'] += 1
+        elif not FEWEST_RATERS <= len(numbers) <= MOST_RATERS:
+            skipped[f'not {FEWEST_RATERS} to {MOST_RATERS} scores'] += 1
         elif not _is_mean(mean, numbers):
             skipped['a mean that is not that of the scores'] += 1
         else:
