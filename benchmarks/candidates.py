@@ -153,6 +153,27 @@ class LateFusion(nn.Module):
         return 3 * torch.tanh(self.fc(torch.cat([pooled, vision, audio], dim=1)))
 
 
+class WordsInThrees(nn.Module):
+    """Every word with its two neighbours through one layer (Kim, EMNLP 2014): 300 -> 256 units.
+
+    A sequence (B, T, 300) -> (B, T, 256); so *not good* differs from *good*, without an LSTM.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv1d(300, 256, kernel_size=3, padding=1)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return torch.relu(self.convolution(words.transpose(1, 2)).transpose(1, 2))
+
+
+def words_in_threes() -> nn.Module:
+    """`LateFusion` of words, each read with its two neighbours."""
+    model = LateFusion('words', msa_utils.AttentionPooling(256))
+    model.fc_words = WordsInThrees()
+    return model
+
+
 class SwappedWords(nn.Module):
     """The gated model, trained on sentences with neighbouring words swapped and words hidden.
 
@@ -222,6 +243,7 @@ CANDIDATES = {
     'baseline, attention pooling': PooledBaseline,
     'words, averaged': lambda: LateFusion('words', MeanPooling()),
     'words, attention pooling': lambda: LateFusion('words', msa_utils.AttentionPooling(256)),
+    'words in threes, attention pooling': words_in_threes,
     'LSTM, attention pooling': lambda: LateFusion('lstm', msa_utils.AttentionPooling(256)),
     'gated': msa_utils.ImprovedSentimentModel,
     **{f'gated, without {part}': partial(without_part, part) for part in PARTS},

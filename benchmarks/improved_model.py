@@ -156,15 +156,11 @@ def measure_test(epochs):
     print('\n' + markdown(cost.astype(int)))
     print('\nThe cited systems with the training of their papers, as far as these give it\n')
     for system in (TFN, MISA, AMP):
-        if training := system.PAPER_TRAINING:
-            experiment = Experiment(f'{system.__name__}: {training}', system)
-            table = differences(
-                summarize(
-                    study([experiment], path, SEEDS[:3], epochs, **training), experiment.name
-                ),
-                metrics,
-            )
-            print(markdown(table[[m.removeprefix('test_') for m in metrics]]))
+        training = {name: system.PAPER_TRAINING[name] for name in ('lr', 'batch_size')}
+        experiment = Experiment(f'{system.__name__}, {training}', system)
+        results = study([experiment], path, SEEDS[:3], epochs, **training)
+        table = differences(summarize(results, experiment.name), metrics)
+        print(markdown(table[[metric.removeprefix('test_') for metric in metrics]]))
 
 
 def measure_worlds(epochs):
