@@ -285,7 +285,7 @@ def test_an_interrupted_write_leaves_the_old_file(workdir, monkeypatch):
 def test_describe_says_that_it_is_synthetic(workdir):
     write_standin('a.pkl', **TINY)
     text = describe('a.pkl')
-    assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
+    assert 'the STAND-IN synthetic, not CMU-MOSI: everything is generated' in text
     assert '20 utterances of 3 videos' in text
     with open_pickle('a.pkl') as content:
         assert list(content) == list(SPLITS)
