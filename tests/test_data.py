@@ -330,8 +330,8 @@ WARNED = {
     ),
     'a leak': (
         lambda c: c['test'].update(id=[*c['valid']['id'][:2], *c['test']['id'][2:]]),
-        '2 ids stand in more than one split, synthetic002[0], synthetic003[0]: a leak, test results '
-        'on this file are too good',
+        '2 ids stand in more than one split, synthetic002[0], synthetic003[0]: a leak, test '
+        'results on this file are too good',
     ),
 }
 

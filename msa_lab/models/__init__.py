@@ -1,6 +1,7 @@
 """The systems of the cited papers, small enough to train here, and what models share.
 
-`TFN`, `MISA` and `AMP` have a file each, `simple` holds ridge and SVR, `padding` is about padded sequences, `common` is the rest.
+`TFN`, `MISA` and `AMP` have a file each, `simple` holds ridge and SVR, `padding` is about padded
+sequences, `common` is the rest.
 Each docstring names the paper and every deviation from it: whoever changes one changes the other.
 """
 

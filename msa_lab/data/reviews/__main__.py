@@ -36,7 +36,8 @@ def main() -> int | str:
         f'{len(source.other_texts):,} sentences more for the word vectors.\n'
         f'Lines skipped: {skipped}.\n'
         f'Made of it: {len(labels):,} sentences of {words:,} words; labels: '
-        f'mean {labels.mean():.2f}, sd {labels.std():.2f}, zeros {np.mean(labels == 0):.1%}.\n\n{describe(args.out)}'
+        f'mean {labels.mean():.2f}, sd {labels.std():.2f}, zeros {np.mean(labels == 0):.1%}.\n\n'
+        f'{describe(args.out)}'
     )
     return 0
 
