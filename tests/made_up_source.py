@@ -26,8 +26,8 @@ def make_snippets(count: int = 40, seed: int = 0) -> tuple[Snippet, ...]:
     while len(snippets) < count:
         n = int(rng.choice((rng.integers(3, 25), 60), p=(0.95, 0.05)))
         words = [str(rng.choice((GOOD, BAD, PLAIN, PLAIN)[rng.integers(4)])) for _ in range(n)]
-        score = 1.5 * (sum(w in GOOD for w in words) - sum(w in BAD for w in words))
-        scores = np.clip(np.rint(score + rng.normal(0, 1.5, rng.integers(15, 30))), -4, 4)
+        score = 0.7 * (sum(w in GOOD for w in words) - sum(w in BAD for w in words))
+        scores = np.clip(np.rint(score + rng.normal(0, 2.0, rng.integers(15, 30))), -4, 4)
         text = ' '.join(words).capitalize() + ' .'
         snippets[text] = Snippet(text, tuple(int(s) for s in scores))
     return tuple(snippets.values())

@@ -112,11 +112,12 @@ def test_good_lines_are_all_read_and_14_scores_are_enough(tmp_path):
     assert not source.skipped
 
 
+@pytest.mark.parametrize('marked', ['texts', 'ratings'])
 @pytest.mark.parametrize('end', [b'\n', b'\r\n'])
-def test_a_byte_order_mark_and_windows_line_ends_cost_no_line(tmp_path, end):
-    texts, ratings = list(TEXTS), list(RATINGS)
-    texts[0], ratings[0] = b'\xef\xbb\xbf' + texts[0], b'\xef\xbb\xbf' + ratings[0]
-    source = read_source(write_source(tmp_path / 'a.tar.gz', make_archive(texts, ratings, end)))
+def test_a_byte_order_mark_and_windows_line_ends_cost_no_line(tmp_path, end, marked):
+    lines = {'texts': list(TEXTS), 'ratings': list(RATINGS)}
+    lines[marked][0] = b'\xef\xbb\xbf' + lines[marked][0]
+    source = read_source(write_source(tmp_path / 'a.tar.gz', make_archive(**lines, end=end)))
     assert source.snippets == list(SNIPPETS)
     assert not source.skipped
 
