@@ -44,12 +44,13 @@ def make_lines(snippets) -> tuple[list[bytes], list[bytes]]:
 
 
 def pack(files: dict[str, bytes]) -> bytes:
-    """A tar.gz that holds these files."""
+    """A tar.gz that holds these files; a name with a slash behind it is a folder."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode='w:gz') as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
+            info.type = tarfile.DIRTYPE if name.endswith('/') else tarfile.REGTYPE
             archive.addfile(info, io.BytesIO(content))
     return packed.getvalue()
 

@@ -134,7 +134,7 @@ UNREADABLE = {
     'cut off': WHOLE[: len(WHOLE) // 2],
     'damaged': WHOLE[:200] + bytes(50) + WHOLE[250:],
     'without the data': pack({'x/setup.py': b''}),
-    'a folder in its place': pack({'x/hutto_ICWSM_2014.tar.gz/y': b''}),
+    'a folder in its place': pack({'x/hutto_ICWSM_2014.tar.gz/': b''}),
     'data that are no archive': pack({'x/hutto_ICWSM_2014.tar.gz': b'text'}),
     'data without the files': pack({'x/hutto_ICWSM_2014.tar.gz': pack({'a.txt': b''})}),
 }
@@ -204,7 +204,9 @@ HASHES = (
 )
 FAILURES = {
     'no network': (
-        Pip(stderr='WARNING: Retrying\nERROR: none found\nERROR: No matching\n', returncode=1),
+        Pip(
+            stderr='WARNING: Retrying\nERROR: none found\nERROR: No matching\nHint\n', returncode=1
+        ),
         'pip says "No matching"',
     ),
     'another hash': (Pip(stderr=HASHES, returncode=1), 'what came is another file'),
