@@ -27,7 +27,7 @@ def multibench(**settings):
     content = make_standin(**settings or TINY)
     for fields in content.values():
         del fields['raw_text']
-        fields['id'] = [name.replace('standin', 'v_x-') for name in fields['id']]
+        fields['id'] = [name.replace('synthetic', 'v_x-') for name in fields['id']]
         for name in ('vision', 'text', 'audio', 'labels'):
             fields[name] = fields[name].astype(np.float64)
     return content
@@ -41,7 +41,7 @@ def mult(**settings):
         rows = [name.rstrip(']').split('[') for name in fields['id']]
         fields['id'] = np.array(
             [
-                (f'v{video[7:]}'.encode(), f'{k}.5'.encode(), f'{k}9.25'.encode())
+                (video.replace('synthetic', 'v').encode(), f'{k}.5'.encode(), f'{k}9.25'.encode())
                 for video, k in rows
             ]
         )
@@ -68,7 +68,7 @@ def mmsa(**settings):
     for fields in content.values():
         labels = fields.pop('labels').reshape(-1)
         fields['id'] = [
-            f'v{video[7:]}$_${segment}'
+            f'{video.replace("synthetic", "v")}$_${segment}'
             for video, segment in (name.rstrip(']').split('[') for name in fields['id'])
         ]
         filled = fields['vision'].any(-1) | fields['text'].any(-1) | fields['audio'].any(-1)

@@ -135,7 +135,7 @@ def test_unknown_split_and_missing_file(small_file, tmp_path):
         load_split(small_file, 'dev')
     with pytest.raises(FileNotFoundError, match=r'box\.nju\.edu\.cn') as caught:
         load_split(tmp_path / 'mosi_raw.pkl')
-    assert 'msa_lab.data.synthetic' in str(caught.value)
+    assert 'msa_lab.data.reviews' in str(caught.value)
 
 
 NO_PICKLE = {
@@ -325,13 +325,13 @@ WARNED = {
     ),
     'nothing but padding': (
         lambda c: [c['test'][m].__setitem__([1, 3], 0) for m in MODALITIES],
-        "split 'test': 2 utterances of nothing but padding, standin004[1], standin005[1]: no "
+        "split 'test': 2 utterances of nothing but padding, synthetic004[1], synthetic005[1]: no "
         'model can tell them apart',
     ),
     'a leak': (
         lambda c: c['test'].update(id=[*c['valid']['id'][:2], *c['test']['id'][2:]]),
-        '2 ids stand in more than one split, standin002[0], standin003[0]: a leak, test results '
-        'on this file are too good',
+        '2 ids stand in more than one split, synthetic002[0], synthetic003[0]: a leak, test '
+        'results on this file are too good',
     ),
 }
 
@@ -369,10 +369,10 @@ def test_a_file_that_is_no_dict(tmp_path):
 
 def test_a_file_that_is_not_the_standin_is_not_called_so(tmp_path, content):
     for fields in content.values():
-        fields['id'] = [name.replace('standin', 'video') for name in fields['id']]
+        fields['id'] = [name.replace('synthetic', 'video') for name in fields['id']]
     path = save(content, tmp_path / 'a.pkl')
     assert load_split(path, 'train').standin == ''
-    assert 'SYNTHETIC' not in describe(path)
+    assert 'STAND-IN' not in describe(path)
 
 
 def test_a_file_without_raw_text_has_step_numbers_for_words(tmp_path, content):

@@ -1,26 +1,52 @@
-"""`benchmarks.improved_model`: each part is left out; no speaker is on both sides of a fold."""
+"""Question 3: the candidates, and the folds of speakers on which they are compared."""
 
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
-from benchmarks.improved_model import (
-    PARTS,
-    WORLDS,
-    differences,
-    markdown,
-    without_part,
-    write_folds,
-)
-from msa_lab.data import load_split
-from msa_lab.data.synthetic import Settings
+from benchmarks.candidates import CANDIDATES, PARTS, AveragedWeights, SwappedWords, without_part
+from benchmarks.improved_model import FOLDS, differences, markdown, write_folds
+from msa_lab.data import SPLITS, load_split, padding_mask
+from msa_lab.data.synthetic import write_standin
 from msa_lab.study import set_seed, summarize
-from msa_utils import ImprovedSentimentModel
+from msa_utils import ImprovedSentimentModel, make_loader
 from tests.conftest import SMALL
 
 
-def speakers(split):
-    return {name.split('[')[0] for name in split.ids}
+@pytest.fixture(scope='module')
+def labelled(small_file):
+    """Vision, text, audio and labels of 16 utterances."""
+    return next(iter(make_loader(small_file, 'valid')))
+
+
+@pytest.mark.parametrize('name', CANDIDATES)
+def test_every_candidate_scores_in_the_range_of_the_labels_and_learns(name, labelled):
+    *features, labels = labelled
+    set_seed(0)
+    model = CANDIDATES[name]()
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+
+    def loss():
+        return nn.functional.mse_loss(model(*features).squeeze(1), labels)
+
+    with torch.no_grad():
+        model.eval()
+        before = loss()
+    for _ in range(12):
+        model.train()
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+    with torch.no_grad():
+        model.eval()
+        assert loss() < 0.95 * before
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear) and layer.out_features == 1 and layer.bias is not None:
+                nn.init.constant_(layer.bias, 1000)
+        scores = model(*features)
+    assert scores.shape == (16, 1)
+    torch.testing.assert_close(scores, torch.full((16, 1), 3.0))
 
 
 @pytest.mark.parametrize('part', PARTS)
@@ -32,8 +58,6 @@ def test_a_part_that_is_left_out_changes_the_model_and_it_still_learns(part, bat
         set_seed(1)
         outputs.append(model(*batch))  # in training mode, so that dropout counts too
     assert not torch.allclose(*outputs)
-    outputs[1].square().mean().backward()
-    assert any(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
 def test_without_vision_and_audio_neither_is_read(batch):
@@ -49,25 +73,111 @@ def test_a_part_that_is_not_there_is_an_error():
         without_part('gate')
 
 
-@pytest.mark.filterwarnings('ignore::msa_lab.data.DataWarning')  # a fold's test is its valid
-def test_no_speaker_is_on_both_sides_of_a_fold_and_no_test_utterance_in_any(tmp_path):
-    settings = {**SMALL, 'videos': (6, 4, 4)}
-    paths = write_folds(tmp_path, **settings)
-    held_out = []
+class Recorder(nn.Module):
+    """A weight and a count of batches, for a test to set between two steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.register_buffer('batches', torch.tensor(0))
+
+    def forward(self, vision, text, audio):
+        return self.weight.sum().expand(len(vision), 1)
+
+
+def test_averaged_weights_are_the_mean_of_the_first_steps_and_what_is_evaluated(batch):
+    model = AveragedWeights(Recorder())
+    values = [1.0, 2.0, 6.0]
+    for number, value in enumerate(values, start=1):
+        nn.init.constant_(model.model.weight, value)
+        model.model.batches += 1
+        assert model.train()(*batch)[0] == 2 * value  # trained with the weights themselves
+        expected = 2 * sum(values[:number]) / number
+        torch.testing.assert_close(model.eval()(*batch)[0], torch.tensor([expected]))
+    assert model.average.batches == 3
+    assert not any(p.requires_grad for p in model.average.parameters())
+
+
+def test_averaged_weights_forget_the_first_steps_in_the_end(batch):
+    model = AveragedWeights(Recorder(), decay=0.5)
+    for value in (100.0, 0.0, 0.0, 0.0, 0.0):
+        nn.init.constant_(model.model.weight, value)
+        model.train()(*batch)
+    assert 0 < model.eval()(*batch)[0] < 100 * 2 / 5  # less than in the plain mean
+
+
+def test_swapped_words_keep_every_step_and_leave_the_padding(batch):
+    """Some steps change places with a neighbour; each is still there, and none twice."""
+    _, text, _ = batch
+    padding = padding_mask(*batch)
+    model = SwappedWords()
+    for seed in range(5):
+        set_seed(seed)
+        swapped = model.swap(text, padding)
+        moved = (swapped != text).any(-1)
+        assert 0.05 < moved[~padding].float().mean() < 0.4
+        assert not moved[padding].any()
+        for before, after in zip(text, swapped, strict=True):
+            assert sorted(map(tuple, before.tolist())) == sorted(map(tuple, after.tolist()))
+
+
+def test_words_are_swapped_in_training_only(batch):
+    model = SwappedWords()
+    torch.testing.assert_close(model.eval()(*batch), model.model.eval()(*batch))
+    seen = []
+    model.model.register_forward_pre_hook(lambda module, args: seen.append(args))
+    model.train()(*batch)
+    ((vision, text, audio),) = seen
+    assert torch.equal(vision, batch[0])
+    assert torch.equal(audio, batch[2])
+    assert not torch.equal(text, batch[1])
+
+
+@pytest.fixture(scope='module')
+def folds(tmp_path_factory):
+    """A file with ten speakers to choose on and four to test on, and the files of its folds."""
+    folder = tmp_path_factory.mktemp('folds')
+    write_standin(folder / 'source.pkl', **{**SMALL, 'videos': (6, 4, 4)})
+    return folder / 'source.pkl', write_folds(folder / 'source.pkl', folder / 'folds')
+
+
+def speakers(path, name):
+    return set(load_split(path, name).videos)
+
+
+def test_no_speaker_is_on_two_sides_of_a_fold(folds):
+    for path in folds[1]:
+        train, valid, test = (speakers(path, name) for name in SPLITS)
+        assert not train & valid
+        assert not train & test
+        assert not valid & test
+
+
+def test_every_speaker_is_held_out_once(folds):
+    source, paths = folds
+    held_out = [speaker for path in paths for speaker in speakers(path, 'test')]
+    assert len(paths) == FOLDS == 5
+    assert sorted(held_out) == sorted(speakers(source, 'train') | speakers(source, 'valid'))
+
+
+def test_a_fold_has_all_utterances_to_choose_on_and_none_to_test_on(folds):
+    source, paths = folds
+    usable = {*load_split(source, 'train').ids, *load_split(source, 'valid').ids}
     for path in paths:
-        train, valid, test = (load_split(path, name) for name in ('train', 'valid', 'test'))
-        assert not speakers(train) & speakers(valid)
-        assert len(train) + len(valid) == 97 + 33
-        assert valid.ids == test.ids
-        held_out += sorted(speakers(valid))
-    assert sorted(held_out) == [f'standin{number:03d}' for number in range(10)]
+        ids = [name for split in SPLITS for name in load_split(path, split).ids]
+        assert len(ids) == len(set(ids))
+        assert set(ids) == usable
 
 
-def test_the_other_worlds_differ_from_the_lab_in_seed_and_setting():
-    for settings in WORLDS.values():
-        assert settings['seed'] not in (0, 1, 2)  # those of the calibration
-        changed = [name for name in settings if getattr(Settings(), name) != settings[name]]
-        assert len(changed) == 2
+def test_an_utterance_of_a_fold_has_its_own_features_and_label(folds):
+    source, paths = folds
+    splits = [load_split(source, name) for name in ('train', 'valid')]
+    owners = {name: (split, row) for split in splits for row, name in enumerate(split.ids)}
+    data = load_split(paths[0], 'test')
+    for row, name in enumerate(data.ids):
+        split, source_row = owners[name]
+        for field in ('vision', 'text', 'audio', 'labels'):
+            assert (getattr(data, field)[row] == getattr(split, field)[source_row]).all()
 
 
 def test_the_table_gives_means_and_differences():

@@ -53,14 +53,14 @@ def test_a_missing_or_wrong_file_is_one_line(tmp_path):
 
 def test_inspect_prints_a_report_per_file(small_file, tmp_path, capsys, monkeypatch):
     assert command_line(['inspect', str(small_file)], None) == 0
-    assert capsys.readouterr().out.count('SYNTHETIC stand-in') == 1
+    assert capsys.readouterr().out.count('STAND-IN synthetic') == 1
     assert command_line(['inspect', str(small_file), str(tmp_path / 'no.pkl')], None) == 1
     output = capsys.readouterr().out
-    assert 'SYNTHETIC stand-in' in output
+    assert 'STAND-IN synthetic' in output
     assert f'error: no file {tmp_path / "no.pkl"}' in output
     monkeypatch.setenv('MSA_DATA', str(small_file))
     assert command_line(['inspect'], None) == 0
-    assert 'SYNTHETIC stand-in' in capsys.readouterr().out
+    assert 'STAND-IN synthetic' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('args', [['--help'], ['-h'], ['inspect', '--help']])
@@ -99,7 +99,7 @@ def test_the_standin_is_written_and_described(tmp_path):
     result = run_module('msa_lab.data.synthetic', cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ''
-    assert 'SYNTHETIC stand-in' in result.stdout
+    assert 'STAND-IN synthetic' in result.stdout
     report = run_module('msa_lab.data.inspection', str(SYNTHETIC_PATH), cwd=tmp_path)
     assert report.returncode == 0
     assert result.stdout in report.stdout

@@ -64,7 +64,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(workdir, request):
 
 def test_a_standin_that_does_not_fit_is_not_there(workdir, small_disk):
     with pytest.raises(OSError, match=r'synthetic\.pkl was not written: '):
-        ensure_data()
+        ensure_data('synthetic')
     assert not os.listdir('data')
 
 
@@ -72,13 +72,13 @@ def test_a_damaged_standin_is_reported_and_made_anew(workdir, capsys, monkeypatc
     monkeypatch.setattr(
         'msa_lab.data.synthetic.write_standin', lambda path: write_standin(path, **TINY)
     )
-    whole = ensure_data().read_bytes()
+    whole = ensure_data('synthetic').read_bytes()
     assert capsys.readouterr().out == ''
     SYNTHETIC_PATH.write_bytes(whole[:-1000])
-    ensure_data()
+    ensure_data('synthetic')
     message = capsys.readouterr().out
     assert 'synthetic.pkl: it is cut off' in message
-    assert 'generated anew' in message
+    assert 'it is made anew' in message
     assert SYNTHETIC_PATH.read_bytes() == whole
     assert len(load_split(SYNTHETIC_PATH)) == 6
 

@@ -56,7 +56,10 @@ class Split:
         Where the file has no sentence, or not one word per step, they are '1', '2', '3', ...
         """
         sentence = self.raw_text[index] if self.raw_text else ''
-        for words in (sentence.split(), split_words(sentence)[:STEPS]):
+        spaced, split = sentence.split(), split_words(sentence)[:STEPS]
+        # Equal counts do not mean equal words ("It isn't bad -"), so the stand-in's own cut comes
+        # first where the lab cut the sentence itself.
+        for words in (split, spaced) if self.standin == 'reviews' else (spaced, split):
             if len(words) == self.lengths[index]:
                 return words
         return [str(step) for step in range(1, self.lengths[index] + 1)]

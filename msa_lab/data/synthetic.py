@@ -61,8 +61,7 @@ class LatentVariables:
     """The variables from which the N utterances of a split were made and which no model sees.
 
     `latent` (N,) is the sentiment in (-2.75, 2.75). `ironic` (N,) is bool. `affect` (N, 2) is the
-    sentiment as face and voice show it, noise included, in units of
-    `SENTIMENT_SCALE`. There are S
+    sentiment as face and voice show it, noise included, in units of `SENTIMENT_SCALE`. There are S
     sentiment words: `slot_owner` (S,) is the utterance of each, `slot_value` (S,) its valence times
     the gain of its modifier, `slot_wording` (S,) the modifier, an index into `WORDINGS`.
     """

@@ -36,14 +36,14 @@ def fit_simple(name: str, train: Split, valid: Split) -> Pipeline:
     """The model of that name ('ridge' or 'SVR'), fitted with the penalty that validates best.
 
     The features are standardised by the training split. Best is the highest correlation on the
-    validation split, as for the epochs of a deep model.
+    validation split, as for the epochs of a deep model; an undefined one ranks below every other.
     """
     x_train, x_valid = averaged_features(train), averaged_features(valid)
     fitted = [
         make_pipeline(StandardScaler(), model).fit(x_train, train.labels)
         for model in CANDIDATES[name]
     ]
-    return max(fitted, key=lambda model: np.corrcoef(model.predict(x_valid), valid.labels)[0, 1])
+    return max(fitted, key=lambda model: _rank(model.predict(x_valid), valid.labels))
 
 
 def simple_results(
@@ -71,6 +71,13 @@ def simple_results(
         row |= {'parameters': _count(model[-1]), 'seconds': time.perf_counter() - start}
         rows += [row | {'seed': seed, 'run': '', 'error': ''} for seed in seeds]
     return pd.DataFrame(rows)
+
+
+def _rank(y_pred, y_true):
+    """The correlation, or -inf where it is undefined."""
+    if y_pred.std() == 0 or y_true.std() == 0:
+        return -np.inf
+    return np.corrcoef(y_pred, y_true)[0, 1]
 
 
 def _count(model):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,11 +71,13 @@ def fetch() -> Path:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, 'wanted.txt')
         wanted.write_text(f'vaderSentiment==3.3.2 --hash=sha256:{SHA256}\n')
-        options = ['--quiet', '--disable-pip-version-check', '--retries', '1', '--timeout', '20']
+        options = ['--quiet', '--disable-pip-version-check', '--retries', '1', '--timeout', '7']
         target = ['--no-deps', '--no-binary', 'vaderSentiment', '--dest', folder, '-r', wanted]
         pip = [sys.executable, '-m', 'pip', 'download', *options, *target]
         try:
-            done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                pip, capture_output=True, text=True, errors='replace', timeout=300
+            )
         except subprocess.TimeoutExpired:
             raise DataError(_not_fetched('pip did not finish within five minutes')) from None
         downloaded = Path(folder, ARCHIVE.name)
@@ -98,8 +101,12 @@ def _reason(stderr):
     """What pip complains about, in one line."""
     if 'DO NOT MATCH THE HASHES' in stderr:
         return 'what came is another file (a cut-off download, or the page of a proxy)'
-    errors = [line for line in stderr.splitlines() if line.startswith('ERROR:')]
-    return f'pip says "{errors[-1][7:].strip()[:200]}"' if errors else 'pip gives no reason'
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith('ERROR:')]
+    if not lines:
+        return 'pip gives no reason'
+    # "No module named pip", for example, stands there without ERROR.
+    return f'pip says "{(errors or lines)[-1].removeprefix("ERROR:").strip()[:200]}"'
 
 
 def verify(path: Path) -> None:
@@ -136,7 +143,7 @@ def read_source(path: Path) -> Source:
                 for corpus in (MOVIES, *OTHERS)
             }
             ratings = _member(archive, f'{MOVIES}_anonDataRatings.txt')
-    except (tarfile.TarError, EOFError, OSError, IndexError, KeyError, AttributeError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, LookupError, AttributeError) as error:
         raise DataError(
             f'{path}: not the archive of vaderSentiment ({error!r:.80}); delete it and run '
             f'"{COMMAND}" to fetch it again'
@@ -145,15 +152,18 @@ def read_source(path: Path) -> Source:
     scores = dict(_read_ratings(ratings, source.skipped))
     seen = set()
     for name, mean, text in _read_texts(texts[MOVIES], source.skipped):
-        if name not in scores:
+        numbers = scores.pop(name, None)
+        if numbers is None:
             source.skipped['a sentence without usable scores'] += 1
-        elif not _is_mean(mean, scores[name]):
+        elif not _is_mean(mean, numbers):
             source.skipped['a mean that is not that of the scores'] += 1
         elif text in seen:
             source.skipped['a sentence that came before'] += 1
         else:
-            source.snippets.append(Snippet(text, scores[name]))
+            source.snippets.append(Snippet(text, numbers))
             seen.add(text)
+    if scores:
+        source.skipped['scores without a usable sentence'] += len(scores)
     for corpus in OTHERS:
         source.other_texts += [text for _, _, text in _read_texts(texts[corpus], source.skipped)]
     return source

@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
@@ -67,9 +68,9 @@ class WordVectors:
     def load(cls, path: Path) -> 'WordVectors':
         """Read what `save` wrote; DataError, one line, for a file that is missing or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open('rb') as file, np.load(file, allow_pickle=False) as stored:
                 words, vectors = stored['words'].tolist(), stored['vectors']
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile) as error:
             raise DataError(
                 f'{path}: cannot be read ({error!r:.80}); it is written with the stand-in '
                 f'"reviews": run "python -m msa_lab.data.reviews"'
@@ -80,10 +81,10 @@ class WordVectors:
 def make_vectors(sentences: list[str]) -> WordVectors:
     """Vectors of the words that occur `FEWEST` times or more in some sentences.
 
-    The same sentences give the same vectors.
-    M(w, c) is the count of word c within `WINDOW` steps of word w, weighted by 1 / distance. A
-    cell of the table is max(0, log(P(c | w) / P(c))), where P(c) is taken to the power 0.75 and
-    normalised. The vector of a word is its row of U sqrt(S), with U S V^T the decomposition.
+    The same sentences give the same vectors. M(w, c) is the count of word c within `WINDOW` steps
+    of word w, weighted by 1 / distance. A cell of the table is max(0, log(P(c | w) / P(c))), where
+    P(c) is taken to the power 0.75 and normalised. The vector of a word is its row of U sqrt(S),
+    with U S V^T the decomposition of the table.
     """
     tokens = [split_words(sentence) for sentence in sentences]
     frequency = Counter(chain.from_iterable(tokens))

@@ -239,33 +239,18 @@ def quick(monkeypatch):
     return written
 
 
-def test_without_any_file_the_standin_is_generated_once(workdir, quick):
-    assert ensure_data() == ensure_data('') == SYNTHETIC_PATH
+def test_it_is_made_once(workdir, quick):
+    assert ensure_data('synthetic') == ensure_data('synthetic') == SYNTHETIC_PATH
     assert quick == [SYNTHETIC_PATH]
-    assert not Path('mosi_raw.pkl').exists()
     assert [p.name for p in Path('data').iterdir()] == ['synthetic.pkl']
     assert load_split(SYNTHETIC_PATH).standin == 'synthetic'
 
 
-def test_a_standin_older_than_its_generator_is_made_again(workdir, quick):
-    ensure_data()
+def test_it_is_made_again_when_it_is_older_than_its_generator(workdir, quick):
+    ensure_data('synthetic')
     os.utime(SYNTHETIC_PATH, (0, 0))
-    ensure_data()
+    ensure_data('synthetic')
     assert len(quick) == 2
-
-
-def test_the_real_file_is_used_where_it_is(workdir, quick):
-    Path('mosi_raw.pkl').write_bytes(b'')
-    assert ensure_data() == Path('mosi_raw.pkl')
-    assert not quick
-
-
-def test_a_path_that_was_set_is_used_or_is_an_error(workdir, quick):
-    Path('other.pkl').write_bytes(b'')
-    assert ensure_data('other.pkl') == Path('other.pkl')
-    with pytest.raises(FileNotFoundError, match=r'no data file gone\.pkl.*MSA_DATA'):
-        ensure_data('gone.pkl')
-    assert not quick
 
 
 def test_an_interrupted_write_leaves_the_old_file(workdir, monkeypatch):
@@ -285,7 +270,7 @@ def test_an_interrupted_write_leaves_the_old_file(workdir, monkeypatch):
 def test_describe_says_that_it_is_synthetic(workdir):
     write_standin('a.pkl', **TINY)
     text = describe('a.pkl')
-    assert 'SYNTHETIC stand-in, not CMU-MOSI' in text
+    assert 'the STAND-IN synthetic, not CMU-MOSI: everything is generated' in text
     assert '20 utterances of 3 videos' in text
     with open_pickle('a.pkl') as content:
         assert list(content) == list(SPLITS)
