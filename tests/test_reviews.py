@@ -4,7 +4,6 @@ It is built here from sentences that were made up; `test_reviews_source.py` is a
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -302,6 +301,8 @@ def test_the_command_counts_the_lines_that_it_skipped(workdir, tiny, monkeypatch
     assert sorted(os.listdir('x')) == ['a.pkl', 'reviews-words.npz']
     with open_pickle('x/a.pkl') as content:
         assert list(content) == list(SPLITS)
+    write_reviews('x/b.pkl', seed=3, **TINY)
+    assert Path('x/a.pkl').read_bytes() == Path('x/b.pkl').read_bytes()
 
 
 def test_the_command_names_what_is_wrong_in_one_line(archive, tiny, monkeypatch, capsys):
@@ -309,8 +310,8 @@ def test_the_command_names_what_is_wrong_in_one_line(archive, tiny, monkeypatch,
     message = run_main(monkeypatch)
     assert message.startswith(f'error: {ARCHIVE}: is a web page')
     assert '\n' not in message
-    shutil.rmtree('data')
-    Path('data').touch()  # no folder can be made there
-    monkeypatch.setattr('msa_lab.data.reviews.__main__.fetch', lambda: None)
-    assert run_main(monkeypatch).startswith('error: ')
+    place_archive(monkeypatch, make_archive(*make_lines(SNIPPETS)))
+    assert 'non-negative' in run_main(monkeypatch, '--seed', '-1')
+    Path('file').touch()
+    assert run_main(monkeypatch, '--out', 'file/a.pkl').startswith('error: ')  # no folder there
     assert capsys.readouterr().out == ''
