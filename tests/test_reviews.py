@@ -252,6 +252,18 @@ def test_the_words_are_counted_once_for_files_of_other_settings(archive, monkeyp
     assert first.raw_text != second.raw_text
 
 
+def test_damaged_words_are_counted_again_by_the_command_that_the_error_names(archive):
+    write_reviews(**SIZES)
+    kept = Path('data/reviews-words.npz')
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-100])
+    with pytest.raises(DataError, match=r'run "python -m msa_lab\.data\.reviews"'):
+        encode('film')
+    write_reviews(**SIZES)  # what the command does
+    assert kept.read_bytes() == whole
+    assert encode('film').text.any()
+
+
 def test_a_build_that_a_full_disk_ends_leaves_no_file(archive, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError('No space left on device')
