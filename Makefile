@@ -4,6 +4,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
+SENTENCES := data/vaderSentiment-3.3.2.tar.gz
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lab venv student grade mirror lint figures screenshots bench calibrate \
@@ -24,12 +25,17 @@ test: venv  ## run the test suite, two files at a time
 lab: venv  ## open the notebook in JupyterLab
 	$(RUN) jupyterlab EXP_MSA.ipynb
 
-venv: $(INSTALLED)  ## make .venv with exact versions (the others do it when it is missing)
+venv: $(INSTALLED) $(SENTENCES)  ## make .venv with exact versions, fetch the sentences (the others do both)
 
 $(INSTALLED): requirements.txt requirements-dev.txt constraints.txt
 	python3 -m venv $(VENV)
 	$(RUN) pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $(INSTALLED)
+
+# Real sentences for the stand-in data. Without a network this fails, the lab does without them, and
+# the next `make` tries again.
+$(SENTENCES): | $(INSTALLED)
+	-$(RUN) msa_lab.data.reviews
 
 student: venv  ## the fill-in edition: build/student/ and build/student.zip
 	$(RUN) grading.release

@@ -54,7 +54,7 @@ def with_a_mistake(path):
 def take_lab(running, folder):
     """The executed notebook, and a self-check of the one with a mistake."""
     copy_lab(folder)
-    with jupyterlab(folder, without=STAFF, MSA_PROFILE='smoke', MSA_DATA='') as address:
+    with jupyterlab(folder, without=STAFF, MSA_PROFILE='smoke', MSA_DATA='synthetic') as address:
         with offline_page(running, 1280, 860) as page:
             lab = LabNotebook(page, address, NOTEBOOK)
             for _ in range(2):  # the figures above take their place while one scrolls

@@ -43,7 +43,7 @@ def running():
 def run_all(running, folder, seconds):
     """*Run All Cells* in JupyterLab, profile `smoke`: the open notebook, and what it has saved."""
     with (
-        jupyterlab(folder, MSA_PROFILE='smoke', MSA_DATA='') as address,
+        jupyterlab(folder, MSA_PROFILE='smoke', MSA_DATA='synthetic') as address,
         offline_page(running) as page,
     ):
         lab = LabNotebook(page, address, NOTEBOOK)

@@ -100,10 +100,29 @@ def test_a_changed_file_is_read_again(tmp_path, content):
     np.testing.assert_array_equal(load_split(path, 'train').labels, -before)
 
 
-def test_shared_arrays_cannot_be_changed_by_accident(small_file):
-    for name in ('vision', 'text', 'audio', 'labels'):
+def test_shared_arrays_cannot_be_changed_by_accident(tmp_path, content):
+    content['train']['ratings'] = np.zeros((6, 7), np.float32)
+    data = load_split(save(content, tmp_path / 'a.pkl'), 'train')
+    for name in ('vision', 'text', 'audio', 'labels', 'ratings'):
         with pytest.raises(ValueError, match='read-only'):
-            getattr(load_split(small_file, 'train'), name)[0] = 1
+            getattr(data, name)[0] = 1
+
+
+def test_the_scores_of_single_raters_are_read_with_their_gaps(tmp_path, content):
+    ratings = np.arange(6 * 7, dtype=np.float32).reshape(6, 7)
+    ratings[2, 5:] = np.nan
+    content['train']['ratings'] = ratings
+    path = save(content, tmp_path / 'a.pkl')
+    np.testing.assert_array_equal(load_split(path, 'train').ratings, ratings)
+    assert load_split(path, 'test').ratings is None
+
+
+@pytest.mark.parametrize(
+    'ratings', [np.zeros((5, 7)), np.zeros(6), np.zeros((6, 7), int), [[1.0]] * 6, None, 'none']
+)
+def test_ratings_of_another_kind_are_left_alone(tmp_path, content, ratings):
+    content['train']['ratings'] = ratings
+    assert load_split(save(content, tmp_path / 'a.pkl'), 'train').ratings is None
 
 
 @pytest.mark.parametrize('convert', [np.asarray, torch.from_numpy])
@@ -125,8 +144,9 @@ def test_padding_mask_of_arrays_and_of_tensors(convert):
 
 
 def test_the_data_folder_needs_no_torch():
-    """A program that only reads files does not wait for the import of torch."""
-    code = 'import sys, msa_lab.data, msa_lab.data.inspection; assert "torch" not in sys.modules'
+    """A program that only reads or makes files does not wait for the import of torch."""
+    names = ('msa_lab.data', 'msa_lab.data.inspection', 'msa_lab.data.reviews.__main__')
+    code = f'import sys, {", ".join(names)}; assert "torch" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 

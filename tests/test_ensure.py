@@ -78,6 +78,23 @@ def test_what_has_been_built_needs_no_archive(sentences, capsys):
     assert capsys.readouterr().out == ''
 
 
+@pytest.mark.parametrize('position', range(len(build.FILE_CODE)))
+def test_a_change_in_any_code_that_it_is_made_by_makes_it_anew(sentences, monkeypatch, position):
+    monkeypatch.setattr(build, 'FILE_CODE', [shutil.copy2(f, '.') for f in build.FILE_CODE])
+    ensure_data()
+    before = REVIEWS_PATH.stat().st_mtime_ns
+    ensure_data()
+    assert REVIEWS_PATH.stat().st_mtime_ns == before
+    os.utime(build.FILE_CODE[position], ns=(before + 10**6,) * 2)
+    ensure_data()
+    assert REVIEWS_PATH.stat().st_mtime_ns != before
+
+
+def test_the_code_that_it_is_made_by_is_all_there():
+    names = {Path(file).name for file in build.FILE_CODE}
+    assert names == {'build.py', 'source.py', 'word_vectors.py', 'words.py', 'voice_and_face.py'}
+
+
 @pytest.mark.parametrize('change', ['older than its code', 'cut off', 'without its words'])
 def test_reviews_is_built_again(sentences, capsys, change):
     ensure_data()

@@ -136,9 +136,9 @@ def make_run(folder, within='', **env):
 
 @pytest.fixture(scope='module')
 def executed(tmp_path_factory):
-    """The folder of one execution in profile `smoke`, without data, in an awkward path."""
+    """The folder of one execution in profile `smoke`, without a data file, in an awkward path."""
     folder = lab_in(tmp_path_factory.mktemp('run') / 'lab 实验 1')
-    return folder, make_run(folder, MSA_PROFILE='smoke')
+    return folder, make_run(folder, MSA_PROFILE='smoke', MSA_DATA='synthetic')
 
 
 def test_the_notebook_runs_in_profile_smoke_with_nothing_downloaded(executed):
@@ -195,7 +195,7 @@ def test_it_runs_twice_where_nothing_but_its_own_folder_can_be_written(executed)
         'bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --dir /tmp/home '
         f'--setenv HOME /tmp/home --bind "{folder}" "{folder}" --ro-bind "{data}" "{data}"'
     )
-    second = make_run(folder, within, MSA_PROFILE='smoke')
+    second = make_run(folder, within, MSA_PROFILE='smoke', MSA_DATA='synthetic')
     assert_clean(second)
     assert {path: path.stat().st_mtime for path in results} == results  # nothing trained again
     assert tables(second) == tables(first)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from msa_lab.data.ratings import LABEL_RATERS, draw_labels, human_rows
+from msa_lab.data.format import LABEL_RATERS
+from msa_lab.data.ratings import draw_labels, human_rows
 from msa_lab.data.reviews import ARCHIVE, read_source
 from msa_lab.data.reviews.build import draw_ratings
 from msa_utils import eval_mosi_regression

@@ -124,3 +124,4 @@ def test_run_as_a_student_would_it_stops_at_the_first_todo(edition, fill_in, mon
     assert 'Traceback' not in message
     ran = [c for c in fill_in.cells if c.cell_type == 'code' and c.execution_count]
     assert ran[-1].metadata['nbgrader']['grade_id'] == 'check-1'
+    assert (edition / 'data' / 'synthetic.pkl').is_file()  # the sentences were not fetched

@@ -4,7 +4,6 @@ It is built here from sentences that were made up; `test_reviews_source.py` is a
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -253,6 +252,18 @@ def test_the_words_are_counted_once_for_files_of_other_settings(archive, monkeyp
     assert first.raw_text != second.raw_text
 
 
+def test_damaged_words_are_counted_again_by_the_command_that_the_error_names(archive):
+    write_reviews(**SIZES)
+    kept = Path('data/reviews-words.npz')
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-100])
+    with pytest.raises(DataError, match=r'run "python -m msa_lab\.data\.reviews"'):
+        encode('film')
+    write_reviews(**SIZES)  # what the command does
+    assert kept.read_bytes() == whole
+    assert encode('film').text.any()
+
+
 def test_a_build_that_a_full_disk_ends_leaves_no_file(archive, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError('No space left on device')
@@ -302,6 +313,8 @@ def test_the_command_counts_the_lines_that_it_skipped(workdir, tiny, monkeypatch
     assert sorted(os.listdir('x')) == ['a.pkl', 'reviews-words.npz']
     with open_pickle('x/a.pkl') as content:
         assert list(content) == list(SPLITS)
+    write_reviews('x/b.pkl', seed=3, **TINY)
+    assert Path('x/a.pkl').read_bytes() == Path('x/b.pkl').read_bytes()
 
 
 def test_the_command_names_what_is_wrong_in_one_line(archive, tiny, monkeypatch, capsys):
@@ -309,8 +322,8 @@ def test_the_command_names_what_is_wrong_in_one_line(archive, tiny, monkeypatch,
     message = run_main(monkeypatch)
     assert message.startswith(f'error: {ARCHIVE}: is a web page')
     assert '\n' not in message
-    shutil.rmtree('data')
-    Path('data').touch()  # no folder can be made there
-    monkeypatch.setattr('msa_lab.data.reviews.__main__.fetch', lambda: None)
-    assert run_main(monkeypatch).startswith('error: ')
+    place_archive(monkeypatch, make_archive(*make_lines(SNIPPETS)))
+    assert 'non-negative' in run_main(monkeypatch, '--seed', '-1')
+    Path('file').touch()
+    assert run_main(monkeypatch, '--out', 'file/a.pkl').startswith('error: ')  # no folder there
     assert capsys.readouterr().out == ''

@@ -152,6 +152,16 @@ def test_the_validation_split_has_a_part_in_the_choice(tmp_path):
     assert models[0] != models[1]
 
 
+@pytest.mark.parametrize('name', CANDIDATES)
+def test_a_fitted_model_stays_as_it_is_when_another_is_fitted(name, small_file):
+    train, valid, test = (load_split(small_file, split) for split in ('train', 'valid', 'test'))
+    first, features = fit_simple(name, train, valid), averaged_features(test)
+    before = first.predict(features)
+    second = fit_simple(name, valid, test)
+    np.testing.assert_array_equal(first.predict(features), before)
+    assert not np.array_equal(second.predict(features), before)
+
+
 def test_a_validation_split_that_tells_nothing_is_no_warning(tmp_path):
     """One label for all: no correlation is defined, and some model is taken all the same."""
     content = make_standin(videos=(2, 1, 1), utterances=(9, 3, 3))

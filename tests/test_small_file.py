@@ -38,6 +38,15 @@ def _objects(content):
     return content
 
 
+def _rated(content):
+    """Beside the labels stand the scores of seven people, some of them missing."""
+    for fields in content.values():
+        ratings = np.arange(7 * len(fields['id']), dtype=np.float32).reshape(-1, 7)
+        ratings[::2, 5:] = np.nan
+        fields['ratings'] = ratings
+    return content
+
+
 def _other_names(content):
     """The validation split under its other name; keys of bytes, as a Python 2 file has them."""
     content['dev'] = content.pop('valid')
@@ -55,6 +64,7 @@ FILES = {
         for name, make in ALIGNED.items()
     },
     'stand-in': lambda: pickle.dumps(make_standin(**TINY), 4),
+    'ratings': lambda: pickle.dumps(_rated(make_standin(**TINY)), 4),
     'protocol 0': lambda: pickle.dumps(ALIGNED['MulT'](), 0),
     'Fortran order': lambda: pickle.dumps(_fortran(make_standin(**TINY)), 2),
     'Fortran order, protocol 5': lambda: pickle.dumps(_fortran(make_standin(**TINY)), 5),
@@ -77,6 +87,9 @@ def check_first_rows(path, small, count):
             assert getattr(first, name).dtype == rows.dtype
         assert first.ids == whole.ids[:count]
         assert first.raw_text == whole.raw_text[:count]
+        assert (first.ratings is None) == (whole.ratings is None)
+        if whole.ratings is not None:
+            np.testing.assert_array_equal(first.ratings, whole.ratings[:count])
         np.testing.assert_array_equal(first.lengths, whole.lengths[:count])
         names = {key.decode() if isinstance(key, bytes) else key: key for key in content}
         fields = content[names.get(split, names.get('dev'))]

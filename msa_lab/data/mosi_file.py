@@ -152,7 +152,7 @@ def _read_ratings(value, count):
     is_array = isinstance(value, PickledArray) and value.dtype.kind == 'f'
     if not is_array or len(value.shape) != 2 or value.shape[0] != count:
         return None
-    return value.read()
+    return value.read()  # read-only already
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-LABEL_RATERS = 5
+from msa_lab.data.format import LABEL_RATERS
 
 
 def human_rows(

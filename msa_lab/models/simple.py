@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -40,7 +41,7 @@ def fit_simple(name: str, train: Split, valid: Split) -> Pipeline:
     """
     x_train, x_valid = averaged_features(train), averaged_features(valid)
     fitted = [
-        make_pipeline(StandardScaler(), model).fit(x_train, train.labels)
+        make_pipeline(StandardScaler(), clone(model)).fit(x_train, train.labels)
         for model in CANDIDATES[name]
     ]
     return max(fitted, key=lambda model: _rank(model.predict(x_valid), valid.labels))

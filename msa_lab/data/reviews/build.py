@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from msa_lab.data import voice_and_face
+from msa_lab.data import words as words_module
 from msa_lab.data.errors import DataError
-from msa_lab.data.format import SPLITS
+from msa_lab.data.format import LABEL_RATERS, SPLITS
 from msa_lab.data.made_file import is_current, is_newer, write_data
-from msa_lab.data.ratings import LABEL_RATERS
 from msa_lab.data.reviews import source as source_module
 from msa_lab.data.reviews import word_vectors
 from msa_lab.data.reviews.source import (
@@ -25,6 +25,9 @@ from msa_lab.data.reviews.word_vectors import Encoded, WordVectors, load_vectors
 from msa_lab.data.voice_and_face import Strengths, add_bad_points, draw_features
 
 REVIEWS_PATH = Path('data/reviews.pkl')
+# What the vectors and the whole file are made by: when it changes, they are made again.
+VECTOR_CODE = [module.__file__ for module in (source_module, word_vectors, words_module)]
+FILE_CODE = [__file__, voice_and_face.__file__, *VECTOR_CODE]
 
 SCALE = 0.75  # from scores of -4 to 4 to those of CMU-MOSI, -3 to 3
 
@@ -128,15 +131,22 @@ def write_reviews(path: str | Path = REVIEWS_PATH, **settings) -> Source:
         raise DataError(f'no {ARCHIVE}: "{COMMAND}" fetches it')
     verify(ARCHIVE)
     source = read_source(ARCHIVE)
-    kept = vectors_path(path)
-    if is_newer(kept, [ARCHIVE, source_module.__file__, word_vectors.__file__]):
-        vectors = WordVectors.load(kept)
-    else:
-        vectors = make_vectors([snippet.text for snippet in source.snippets] + source.other_texts)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        vectors.save(kept)
+    vectors = _find_vectors(vectors_path(path), source)
     write_data(path, make_reviews(source, vectors, Settings(**settings)))
     return source
+
+
+def _find_vectors(kept, source):
+    """The vectors in the file `kept`, which is written anew unless it is current and whole."""
+    if is_newer(kept, [ARCHIVE, *VECTOR_CODE]):
+        try:
+            return WordVectors.load(kept)
+        except DataError:  # damaged
+            pass
+    vectors = make_vectors([snippet.text for snippet in source.snippets] + source.other_texts)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    vectors.save(kept)
+    return vectors
 
 
 def ensure_reviews() -> Path:
@@ -144,8 +154,7 @@ def ensure_reviews() -> Path:
 
     Nothing is downloaded: DataError, one line, when the archive has not been fetched.
     """
-    code = [module.__file__ for module in (source_module, word_vectors, voice_and_face)]
-    if not is_current(REVIEWS_PATH, [__file__, *code]) or not vectors_path(REVIEWS_PATH).is_file():
+    if not is_current(REVIEWS_PATH, FILE_CODE) or not vectors_path(REVIEWS_PATH).is_file():
         write_reviews()
     return REVIEWS_PATH
 
