@@ -7,8 +7,8 @@ INSTALLED := $(VENV)/.installed
 SENTENCES := data/vaderSentiment-3.3.2.tar.gz
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab venv student grade mirror lint figures screenshots bench calibrate \
-	test-grading fuzz
+.PHONY: help run test lab venv student grade mirror keep lint figures screenshots bench \
+	calibrate test-grading fuzz
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ grade: venv  ## grade SUBMISSIONS=dir, one folder per student: build/grades/
 mirror: venv  ## write msa_utils.py and the points from the notebook
 	$(RUN) grading.mirror
 
+keep: venv  ## put build/EXP_MSA.ipynb in the place of EXP_MSA.ipynb, without the data's sentences
+	$(RUN) grading.keep
+
 lint: venv  ## check style
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -60,8 +63,9 @@ screenshots: venv  ## take the pictures of the lab in images/ again (needs Chrom
 bench: venv  ## measure speed and memory beside a naive completion (a quarter of an hour)
 	$(RUN) benchmarks.speed
 
-calibrate: venv  ## measure the stand-in data against their targets (docs/stand-in.md)
-	$(RUN) benchmarks.calibrate
+calibrate: venv  ## measure the stand-ins against their targets (docs/stand-ins.md; an hour)
+	$(RUN) benchmarks.calibrate reviews
+	$(RUN) benchmarks.calibrate synthetic
 
 test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 cores)
 	$(RUN) pytest -m grading -s tests/test_grading.py

@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from msa_lab.data import METRICS, STEPS, feature_dims, load_split
-from msa_lab.data.inspection import command_line
+from msa_lab.data.command_line import command_line
 from msa_lab.data.reviews import encode
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
 from msa_lab.models import masked_mean

@@ -23,7 +23,7 @@ HEADER = '''
 Besides definitions the module holds the imports that they use, and no others; `dir()` hides those.
 """
 
-from msa_lab.data.inspection import command_line
+from msa_lab.data.command_line import command_line
 '''
 FOOTER = '''def __dir__():
     """The definitions alone, without what they import."""

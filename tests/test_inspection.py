@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from msa_lab.data import load_split
-from msa_lab.data.inspection import command_line
+from msa_lab.data.command_line import command_line
 from msa_lab.data.synthetic import SYNTHETIC_PATH
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +38,14 @@ def test_a_file_is_trained_on(trained, monkeypatch):
     monkeypatch.setenv('MSA_DATA', 'b.pkl')
     assert command_line([], trained.append) == 0
     assert trained == ['a.pkl', './mosi_raw.pkl', 'b.pkl']
+
+
+def test_a_standin_is_trained_on_by_its_name(trained, monkeypatch):
+    monkeypatch.setattr('msa_lab.data.command_line.ensure_data', lambda name: f'path of {name}')
+    assert command_line(['reviews'], trained.append) == 0
+    monkeypatch.setenv('MSA_DATA', 'synthetic')
+    assert command_line([], trained.append) == 0
+    assert trained == ['path of reviews', 'path of synthetic']
 
 
 def test_a_missing_or_wrong_file_is_one_line(tmp_path):

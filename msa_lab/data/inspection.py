@@ -1,4 +1,4 @@
-"""A report on a data file: what is in it, and how the lab reads it; and the command lines.
+"""A report on a data file: what is in it, and how the lab reads it.
 
 `python -m msa_lab.data.inspection [FILE ...]` prints the report.
 """
@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,46 +105,22 @@ def _label_histogram(splits):
     return lines
 
 
-def command_line(args: list[str], train: Callable) -> int | str:
-    """The command line of the lab: `[FILE]` trains and tests, `inspect [FILE ...]` reports.
-
-    `args` are the words behind the program's name, `train` is called with the path of the file.
-    Without a file it is the one named by the environment variable MSA_DATA, else
-    `./mosi_raw.pkl`. Returns what `sys.exit` takes: 0, 1, or a line that says what is wrong with
-    the file. Raises SystemExit for `--help` (0) and for an option that does not exist (2).
-    """
-    if args[:1] == ['inspect']:
-        return _inspect_command(args[1:], 'python msa_utils.py inspect')
-    parser = argparse.ArgumentParser(
-        prog='python msa_utils.py',
-        usage='%(prog)s [-h] [FILE]\n       %(prog)s inspect [-h] [FILE ...]',
-        description='Train and test the baseline on a data file, or say what data files are.',
-    )
-    parser.add_argument('file', nargs='?', metavar='FILE', help=FILE_HELP)
-    file = parser.parse_args(args).file
-    try:
-        train(file or _default_file())
-    except (FileNotFoundError, DataError) as error:
-        return f'error: {error}'
-    return 0
-
-
-def _inspect_command(args, program):
+def inspect_command(args: list[str], program: str) -> int:
     """Print a report on each file; returns the exit status, 1 when one of them cannot be used."""
     parser = argparse.ArgumentParser(
         prog=program, description='Say what data files are and how the lab reads them.'
     )
     parser.add_argument('files', nargs='*', metavar='FILE', help=FILE_HELP)
-    files = parser.parse_args(args).files or [_default_file()]
+    files = parser.parse_args(args).files or [default_file()]
     reports = [inspect(file) for file in files]
     print('\n\n'.join(report for report, _ in reports))
     return 0 if all(usable for _, usable in reports) else 1
 
 
-def _default_file():
+def default_file() -> str:
     """The data file where none is named."""
     return os.environ.get('MSA_DATA') or DEFAULT_PATH
 
 
 if __name__ == '__main__':
-    sys.exit(_inspect_command(sys.argv[1:], 'python -m msa_lab.data.inspection'))
+    sys.exit(inspect_command(sys.argv[1:], 'python -m msa_lab.data.inspection'))
