@@ -59,7 +59,7 @@ SPOILED = {
         {'ratings': b'3_1\t0.0\t0.0\t[]'},
         {'scores that are no list of integers': 1} | NO_SCORES,
     ),
-    'too few raters': (rated(SCORES[:13]), {'fewer than 14 scores': 1} | NO_SCORES),
+    'too few raters': (rated(SCORES[:13]), {'not 14 to 29 scores': 1} | NO_SCORES),
     'a mean beside the scores that is not theirs': (
         rated(SCORES, 3.99),
         {'a mean that is not that of the scores': 1} | NO_SCORES,

@@ -451,7 +451,7 @@ def test_the_command_without_data_is_one_clear_line(workdir):
     result = command_line()
     assert result.returncode == 1
     assert result.stderr.count('\n') == 1
-    for part in ('mosi_raw.pkl', 'box.nju.edu.cn', 'python -m msa_lab.data.synthetic'):
+    for part in ('mosi_raw.pkl', 'box.nju.edu.cn', 'python -m msa_lab.data.reviews'):
         assert part in result.stderr
 
 

@@ -5,12 +5,14 @@ behind the last one. The mean of the first five is the label; the others had no 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from msa_lab.data.format import LABEL_RATERS
+from msa_lab.data.mosi_file import load_split
 
 
 def human_rows(
@@ -47,6 +49,15 @@ def human_rows(
                 resampled[metric], (0.025, 0.975)
             )
     return pd.DataFrame.from_dict(rows, orient='index')
+
+
+def human_rows_on_test(path: str | Path, score: Callable[..., dict]) -> pd.DataFrame | None:
+    """`human_rows` on the test split of the data file at `path`; None without ratings.
+
+    To be called after everything that is to be chosen has been chosen.
+    """
+    ratings = load_split(path, 'test').ratings
+    return None if ratings is None else human_rows(ratings, score)
 
 
 def draw_labels(ratings: np.ndarray, rng: np.random.Generator) -> np.ndarray:
