@@ -15,7 +15,7 @@ from grading.tasks import NOTEBOOK, ROOT
 from msa_lab.data import first_utterances
 from msa_lab.report.html_page import OfflineHTMLExporter
 from msa_utils import RunWriter, main
-from tests.test_notebook import N_FIGURES, assert_clean, code_cells, lab_in, pictures
+from tests.test_notebook import N_KEPT, assert_clean, code_cells, lab_in, pictures
 
 pytest.importorskip('playwright', reason='needs Playwright: requirements-dev.txt has it')
 
@@ -133,7 +133,7 @@ def test_the_page_shows_formulas_and_figures_without_the_network(running, html, 
         assert page.evaluate('document.documentElement.scrollWidth') <= width
         sizes = 'all => all.map(e => [e.getBoundingClientRect(), e.naturalWidth])'
         pictures = page.locator('main img').evaluate_all(sizes)
-        assert len(pictures) == N_FIGURES
+        assert len(pictures) == N_KEPT
         assert all(natural > 300 and box['width'] > 300 for box, natural in pictures)
         assert all(box['right'] <= width for box, _ in pictures)
         formulas = page.locator('main math').evaluate_all(sizes)
