@@ -1,5 +1,6 @@
-"""What several test files assert of a model or need to train one."""
+"""What several test files assert of a model or a data set, or need to train a model."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,3 +23,15 @@ def assert_more_padding_changes_nothing(model, batch, atol=1e-5):
         scores = model(*batch)
         longer = model(*(nn.functional.pad(x, (0, 0, 7, 0)) for x in batch))
     torch.testing.assert_close(longer, scores, atol=atol, rtol=0)
+
+
+def assert_format_of_the_real_file(content, sizes):
+    """A stand-in has the splits, fields, shapes and dtypes of `mosi_raw.pkl`, and sentences."""
+    assert list(content) == ['train', 'valid', 'test']
+    for fields, n in zip(content.values(), sizes, strict=True):
+        assert fields['vision'].shape == (n, 50, 35)
+        assert fields['text'].shape == (n, 50, 300)
+        assert fields['audio'].shape == (n, 50, 74)
+        assert fields['labels'].shape == (n, 1, 1)
+        assert all(fields[f].dtype == np.float32 for f in ('vision', 'text', 'audio', 'labels'))
+        assert len(fields['id']) == len(fields['raw_text']) == n

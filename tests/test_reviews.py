@@ -18,6 +18,7 @@ from msa_lab.data.reviews.build import Settings, make_reviews
 from msa_lab.data.reviews.source import Snippet, Source
 from msa_lab.data.reviews.word_vectors import make_vectors
 from msa_lab.data.words import split_words
+from tests.helpers import assert_format_of_the_real_file
 from tests.made_up_source import make_archive, make_lines, make_snippets, place_archive
 from tests.packings import TINY
 
@@ -47,14 +48,7 @@ def others(fields):
 
 
 def test_format_is_that_of_the_real_file(content):
-    assert list(content) == list(SPLITS)
-    for fields, n in zip(content.values(), SIZES['utterances'], strict=True):
-        assert fields['vision'].shape == (n, 50, 35)
-        assert fields['text'].shape == (n, 50, 300)
-        assert fields['audio'].shape == (n, 50, 74)
-        assert fields['labels'].shape == (n, 1, 1)
-        assert all(fields[f].dtype == np.float32 for f in ('vision', 'text', 'audio', 'labels'))
-        assert len(fields['id']) == len(fields['raw_text']) == n
+    assert_format_of_the_real_file(content, SIZES['utterances'])
 
 
 def test_the_ratings_are_those_of_the_sentence_in_another_order(content):

@@ -22,6 +22,7 @@ from msa_lab.data.synthetic import (
     make_standin,
     write_standin,
 )
+from tests.helpers import assert_format_of_the_real_file
 
 TINY = dict(videos=(3, 2, 2), utterances=(20, 8, 9))
 
@@ -37,15 +38,7 @@ def joined(content, field):
 
 
 def test_format_is_that_of_the_real_file():
-    content = make_standin(**TINY)
-    assert list(content) == ['train', 'valid', 'test']
-    for fields, n in zip(content.values(), (20, 8, 9), strict=True):
-        assert fields['vision'].shape == (n, 50, 35)
-        assert fields['text'].shape == (n, 50, 300)
-        assert fields['audio'].shape == (n, 50, 74)
-        assert fields['labels'].shape == (n, 1, 1)
-        assert all(fields[f].dtype == np.float32 for f in ('vision', 'text', 'audio', 'labels'))
-        assert len(fields['id']) == len(fields['raw_text']) == n
+    assert_format_of_the_real_file(make_standin(**TINY), (20, 8, 9))
 
 
 def test_the_same_arguments_give_the_same_arrays():

@@ -37,7 +37,7 @@ class Settings(Strengths):
     """The arguments of `make_reviews`. `Strengths` are those of the simulated voice and face.
 
     `videos` and `utterances` are the sizes of the splits train, valid and test. The default seed is
-    the draw that `make calibrate` found closest to CMU-MOSI: see `docs/stand-ins.md`.
+    the lab's draw of sentences and raters; `docs/stand-ins.md` says why it is this one.
     """
 
     seed: int = 1
