@@ -24,7 +24,6 @@ from msa_lab.data.command_line import command_line
 from msa_lab.data.reviews import encode
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
 from msa_lab.models import masked_mean
-from msa_lab.models.padding import pack_true_steps, unpack_true_steps
 from msa_lab.speed import DeviceLoader, default_device, run_as_cuda_graphs
 from msa_lab.study import set_seed
 
@@ -586,18 +585,6 @@ class ConstantModel(nn.Module):
         return self.value.expand(len(text), 1)
 
 
-class PackedLSTM(nn.LSTM):
-    """An LSTM that reads the true steps alone: (B, T, D), bool (B, T) -> (B, T, H).
-
-    The output is 0 where `padding` is True. Needed by the direction that reads backwards: it
-    begins at the last word and must end at the first.
-    """
-
-    def forward(self, sequence, padding):
-        output, _ = super().forward(pack_true_steps(sequence, padding))
-        return unpack_true_steps(output, padding)  # (B, T, H)
-
-
 class WordDropout(nn.Module):
     """Hides whole words while training, each with probability `p`: (B, T, D) -> (B, T, D)."""
 
@@ -643,45 +630,6 @@ class UtteranceSummary(nn.Module):
         return standard
 
 
-class GatedShift(nn.Module):
-    """Face and voice move every word, each through a gate: (B, T, 256), 2 x (B, 32) -> (B, T, 256).
-
-    After the Multimodal Adaptation Gate of Rahman et al. (ACL 2020), with one summary of the
-    utterance per modality in place of one vector per word.
-    """
-
-    def __init__(self, text_dim=256, dim=32):
-        super().__init__()
-        self.vision_gate = nn.Linear(text_dim + dim, text_dim)
-        self.audio_gate = nn.Linear(text_dim + dim, text_dim)
-        self.vision_fc = nn.Linear(dim, text_dim, bias=False)  # no bias: no face, no shift
-        self.audio_fc = nn.Linear(dim, text_dim, bias=False)
-        self.norm = nn.LayerNorm(text_dim)
-
-    def forward(self, text, vision, audio):
-        vision, audio = (x.unsqueeze(1).expand(-1, text.shape[1], -1) for x in (vision, audio))
-        vision_gate = torch.sigmoid(self.vision_gate(torch.cat([text, vision], dim=-1)))
-        audio_gate = torch.sigmoid(self.audio_gate(torch.cat([text, audio], dim=-1)))
-        shift = vision_gate * self.vision_fc(vision) + audio_gate * self.audio_fc(audio)
-        return self.norm(text + shift)  # (B, T, 256)
-
-
-class AttentionPooling(nn.Module):
-    """A weighted mean over the words: (B, T, D), bool (B, T) -> (B, D) and weights (B, T).
-
-    The weights sum to 1 over the true steps and are 0 on padding (Yang et al., NAACL 2016).
-    """
-
-    def __init__(self, dim):
-        super().__init__()
-        self.score = nn.Linear(dim, 1)
-
-    def forward(self, sequence, padding):
-        scores = self.score(sequence).squeeze(-1)  # (B, T, 1) -> (B, T)
-        weights = scores.masked_fill(padding, float('-inf')).softmax(dim=1)
-        return (weights.unsqueeze(1) @ sequence).squeeze(1), weights  # (B, 1, D) -> (B, D)
-
-
 class ImprovedSentimentModel(nn.Module):
     """The improved model of question 3, chosen without the test split.
 
@@ -693,29 +641,23 @@ class ImprovedSentimentModel(nn.Module):
         super().__init__()
         self.text_norm = nn.LayerNorm(text_dim)
         self.text_dropout = nn.Sequential(WordDropout(0.1), nn.Dropout(0.3))
-        self.text_lstm = PackedLSTM(text_dim, 128, batch_first=True, bidirectional=True)
+        self.text_fc = nn.Sequential(nn.Linear(text_dim, 256), nn.ReLU())
         self.vision_summary = UtteranceSummary(vision_dim)
         self.audio_summary = UtteranceSummary(audio_dim)
-        self.shift = GatedShift()
-        self.pooling = AttentionPooling(256)
         self.fc = nn.Sequential(
-            *(nn.Dropout(0.5), nn.Linear(256, 64), nn.ReLU()),
+            *(nn.Dropout(0.5), nn.Linear(256 + 2 * 32, 64), nn.ReLU()),
             *(nn.Dropout(0.25), nn.Linear(64, 1)),
         )
+        self.criterion = nn.L1Loss  # trained with the mean absolute error in place of the MSE
 
     def forward(self, vision, text, audio):
-        return self.look_inside(vision, text, audio)[0]
-
-    def look_inside(self, vision, text, audio):
-        """The score (B, 1) and the attention over the words (B, T): see section 9."""
         padding = padding_mask(vision, text, audio)
-        words = self.text_dropout(self.text_norm(text))
-        words = self.text_lstm(words, padding)  # (B, T, 256)
+        words = self.text_fc(self.text_dropout(self.text_norm(text)))  # (B, T, 256)
+        text = masked_mean(words, padding)  # (B, 256)
         vision = self.vision_summary(vision, ~vision.any(-1))  # (B, 32)
         audio = self.audio_summary(audio, ~audio.any(-1))
-        words = self.shift(words, vision, audio)  # (B, T, 256)
-        pooled, weights = self.pooling(words, padding)  # (B, 256), (B, T)
-        return 3 * torch.tanh(self.fc(pooled)), weights
+        joined = torch.cat([text, vision, audio], dim=1)  # (B, 320)
+        return 3 * torch.tanh(self.fc(joined))
 
 
 def without(modality):
@@ -786,36 +728,40 @@ def sweep(models, corruptions, score):
     return pd.DataFrame(rows)
 
 
-def read_sentence(model, sentence, data_path):
-    """What a model with `look_inside` makes of a sentence alone, without voice and face.
+def word_influence(model, vision, text, audio):
+    """How far each word moves the score: features of a batch -> float (B, T), 0 on padding.
 
-    Words are looked up among those of the data file. Returns (words, weights (L,), caption), as
-    `figures.attention` takes them; words without a vector are named on stdout.
+    The influence of a word is the score of its utterance minus the score when that step of the
+    text is all zeros (Li et al., 2016). The model is put into eval mode.
+    """
+    padding = padding_mask(vision, text, audio)
+    influence = torch.zeros(padding.shape, device=text.device)
+    model.eval()
+    with torch.no_grad():
+        score = model(vision, text, audio)  # (B, 1)
+        for step in range(text.shape[1]):
+            hidden = text.clone()
+            hidden[:, step] = 0
+            influence[:, step] = (score - model(vision, hidden, audio)).squeeze(-1)
+    return influence.masked_fill(padding, 0)
+
+
+def read_sentence(model, sentence, data_path):
+    """What a model makes of a sentence alone, without voice and face.
+
+    Words are looked up among those of the data file. Returns (words, influence (L,), caption), as
+    `figures.word_influence` takes them; words without a vector are named on stdout.
     """
     encoded, data = encode(sentence, data_path), load_split(data_path, 'train')
     if encoded.unknown:
         print('词表里没有：', *encoded.unknown)
     vision, audio = (torch.zeros(1, STEPS, x.shape[-1]) for x in (data.vision, data.audio))
-    features = vision, torch.from_numpy(encoded.text).unsqueeze(0), audio
     device = next(model.parameters()).device
+    features = [x.to(device) for x in (vision, torch.from_numpy(encoded.text)[None], audio)]
+    influence = word_influence(model, *features)[0, STEPS - len(encoded.words) :]
     with torch.no_grad():
-        score, weights = model.eval().look_inside(*(x.to(device) for x in features))
-    weights = weights[0, STEPS - len(encoded.words) :].cpu().numpy()
-    return encoded.words, weights, f'predicted {score.item():+.1f}'
-
-
-def hide_words(loader, steps):
-    """The batches of a loader, as a list, with one step of the text hidden in every utterance.
-
-    `steps` (N,) says which, in the order of the loader; a hidden step is all zeros.
-    """
-    batches, first = [], 0
-    for vision, text, audio, label in loader:
-        text, rows = text.clone(), torch.arange(len(text))
-        text[rows, torch.as_tensor(steps[first : first + len(text)])] = 0
-        batches.append((vision, text, audio, label))
-        first += len(text)
-    return batches
+        score = model(*features).item()
+    return encoded.words, influence.cpu().numpy(), f'predicted {score:+.1f}'
 
 
 def __dir__():

@@ -1,9 +1,11 @@
 """The candidates for the improved model of question 3, under the names of their table.
 
-The gated model of the lab's first edition, each of its parts left out, simpler models, and ideas
-from the literature that need no pretrained model. `benchmarks.improved_model choose` compares them.
+The improved model ("words, averaged, MAE loss") and each of its parts left out, the gated model of
+the lab's first edition and its parts, and ideas from the literature that need no pretrained model.
+`benchmarks.improved_model choose` compares them.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 
@@ -13,6 +15,90 @@ from torch import Tensor, nn
 import msa_utils
 from msa_lab.data import padding_mask
 from msa_lab.models import masked_mean
+from msa_lab.models.padding import pack_true_steps, unpack_true_steps
+
+
+class PackedLSTM(nn.LSTM):
+    """An LSTM that reads the true steps alone: (B, T, D), bool (B, T) -> (B, T, H).
+
+    The output is 0 where `padding` is True. Needed by the direction that reads backwards: it
+    begins at the last word and must end at the first.
+    """
+
+    def forward(self, sequence, padding):
+        output, _ = super().forward(pack_true_steps(sequence, padding))
+        return unpack_true_steps(output, padding)  # (B, T, H)
+
+
+class GatedShift(nn.Module):
+    """Face and voice move every word, each through a gate: (B, T, 256), 2 x (B, 32) -> (B, T, 256).
+
+    After the Multimodal Adaptation Gate of Rahman et al. (ACL 2020), with one summary of the
+    utterance per modality in place of one vector per word.
+    """
+
+    def __init__(self, text_dim=256, dim=32):
+        super().__init__()
+        self.vision_gate = nn.Linear(text_dim + dim, text_dim)
+        self.audio_gate = nn.Linear(text_dim + dim, text_dim)
+        self.vision_fc = nn.Linear(dim, text_dim, bias=False)  # no bias: no face, no shift
+        self.audio_fc = nn.Linear(dim, text_dim, bias=False)
+        self.norm = nn.LayerNorm(text_dim)
+
+    def forward(self, text, vision, audio):
+        vision, audio = (x.unsqueeze(1).expand(-1, text.shape[1], -1) for x in (vision, audio))
+        vision_gate = torch.sigmoid(self.vision_gate(torch.cat([text, vision], dim=-1)))
+        audio_gate = torch.sigmoid(self.audio_gate(torch.cat([text, audio], dim=-1)))
+        shift = vision_gate * self.vision_fc(vision) + audio_gate * self.audio_fc(audio)
+        return self.norm(text + shift)  # (B, T, 256)
+
+
+class AttentionPooling(nn.Module):
+    """A weighted mean over the words: (B, T, D), bool (B, T) -> (B, D) and weights (B, T).
+
+    The weights sum to 1 over the true steps and are 0 on padding (Yang et al., NAACL 2016).
+    """
+
+    def __init__(self, dim):
+        super().__init__()
+        self.score = nn.Linear(dim, 1)
+
+    def forward(self, sequence, padding):
+        scores = self.score(sequence).squeeze(-1)  # (B, T, 1) -> (B, T)
+        weights = scores.masked_fill(padding, float('-inf')).softmax(dim=1)
+        return (weights.unsqueeze(1) @ sequence).squeeze(1), weights  # (B, 1, D) -> (B, D)
+
+
+class GatedModel(nn.Module):
+    """The improved model of the first edition: words lead, vision and audio move them by gates.
+
+    `forward(vision, text, audio)` takes float tensors (B, T, 35), (B, T, 300), (B, T, 74) and
+    returns (B, 1), a score in (-3, 3). The feature widths are keyword arguments.
+    """
+
+    def __init__(self, vision_dim=35, text_dim=300, audio_dim=74):
+        super().__init__()
+        self.text_norm = nn.LayerNorm(text_dim)
+        self.text_dropout = nn.Sequential(msa_utils.WordDropout(0.1), nn.Dropout(0.3))
+        self.text_lstm = PackedLSTM(text_dim, 128, batch_first=True, bidirectional=True)
+        self.vision_summary = msa_utils.UtteranceSummary(vision_dim)
+        self.audio_summary = msa_utils.UtteranceSummary(audio_dim)
+        self.shift = GatedShift()
+        self.pooling = AttentionPooling(256)
+        self.fc = nn.Sequential(
+            *(nn.Dropout(0.5), nn.Linear(256, 64), nn.ReLU()),
+            *(nn.Dropout(0.25), nn.Linear(64, 1)),
+        )
+
+    def forward(self, vision, text, audio):
+        padding = padding_mask(vision, text, audio)
+        words = self.text_dropout(self.text_norm(text))
+        words = self.text_lstm(words, padding)  # (B, T, 256)
+        vision = self.vision_summary(vision, ~vision.any(-1))  # (B, 32)
+        audio = self.audio_summary(audio, ~audio.any(-1))
+        words = self.shift(words, vision, audio)  # (B, T, 256)
+        pooled, _ = self.pooling(words, padding)  # (B, 256)
+        return 3 * torch.tanh(self.fc(pooled))
 
 
 class Pointwise(nn.Module):
@@ -42,12 +128,13 @@ class MeanPooling(nn.Module):
         return masked_mean(sequence, padding), weights
 
 
-def without_part(part: str) -> nn.Module:
-    """The gated model with one of the `PARTS` left out, or done as in the baseline.
+def without_part(part: str, build: type[nn.Module] = GatedModel) -> nn.Module:
+    """The gated or the improved model with one part left out, or done as in the baseline.
 
-    Raises ValueError for another part.
+    `part` is one of `PARTS`; the improved model has only the `SHARED_PARTS`. Raises ValueError for
+    another part.
     """
-    model = msa_utils.ImprovedSentimentModel()
+    model = build()
     summaries = model.vision_summary, model.audio_summary
     if part == 'gates':
         model.shift = Pointwise()
@@ -72,7 +159,15 @@ def without_part(part: str) -> nn.Module:
     return model
 
 
-PARTS = ['gates', 'attention pooling', 'dropout', 'standardised features', 'vision and audio']
+SHARED_PARTS = ['dropout', 'standardised features', 'vision and audio']
+PARTS = ['gates', 'attention pooling', *SHARED_PARTS]
+
+
+def with_loss(build: Callable[[], nn.Module], loss: type[nn.Module]) -> nn.Module:
+    """The model of `build()`, trained with another loss."""
+    model = build()
+    model.criterion = loss
+    return model
 
 
 class PooledBaseline(nn.Module):
@@ -84,7 +179,7 @@ class PooledBaseline(nn.Module):
     def __init__(self):
         super().__init__()
         self.baseline = msa_utils.AblationModel()
-        self.pooling = msa_utils.AttentionPooling(128)
+        self.pooling = AttentionPooling(128)
 
     def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         sequences, padding = self.baseline.encode(vision, text, audio)
@@ -121,21 +216,22 @@ class SmallBaseline(nn.Module):
 
 
 class LateFusion(nn.Module):
-    """Words read as `read` says, averaged or weighted by attention; vision and audio put beside.
+    """The improved model with attention over the words in place of their mean.
 
-    `read` is 'lstm' (both directions) or 'words' (each word through Linear and ReLU alone).
+    `read` is 'lstm' (both directions) or 'words' (each word through Linear and ReLU alone, as in
+    the improved model).
     """
 
-    def __init__(self, read: str, pooling: nn.Module):
+    def __init__(self, read: str):
         super().__init__()
         self.norm = nn.LayerNorm(300)
         self.dropout = nn.Sequential(msa_utils.WordDropout(0.1), nn.Dropout(0.3))
         self.lstm = self.fc_words = None
         if read == 'lstm':
-            self.lstm = msa_utils.PackedLSTM(300, 128, batch_first=True, bidirectional=True)
+            self.lstm = PackedLSTM(300, 128, batch_first=True, bidirectional=True)
         else:
             self.fc_words = nn.Sequential(nn.Linear(300, 256), nn.ReLU())
-        self.pooling = pooling
+        self.pooling = AttentionPooling(256)
         self.vision_summary = msa_utils.UtteranceSummary(35)
         self.audio_summary = msa_utils.UtteranceSummary(74)
         self.fc = nn.Sequential(
@@ -169,7 +265,7 @@ class WordsInThrees(nn.Module):
 
 def words_in_threes() -> nn.Module:
     """`LateFusion` of words, each read with its two neighbours."""
-    model = LateFusion('words', msa_utils.AttentionPooling(256))
+    model = LateFusion('words')
     model.fc_words = WordsInThrees()
     return model
 
@@ -184,7 +280,7 @@ class SwappedWords(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.model = msa_utils.ImprovedSentimentModel()
+        self.model = GatedModel()
         self.model.text_dropout[0].p = 0.2
 
     def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
@@ -239,14 +335,25 @@ class AveragedWeights(nn.Module):
 
 CANDIDATES = {
     'baseline': msa_utils.AblationModel,
-    'small baseline': SmallBaseline,
+    'baseline, MAE loss': partial(with_loss, msa_utils.AblationModel, nn.L1Loss),
     'baseline, attention pooling': PooledBaseline,
-    'words, averaged': lambda: LateFusion('words', MeanPooling()),
-    'words, attention pooling': lambda: LateFusion('words', msa_utils.AttentionPooling(256)),
+    'small baseline': SmallBaseline,
+    'words, averaged': partial(with_loss, msa_utils.ImprovedSentimentModel, nn.MSELoss),
+    'words, averaged, averaged weights': lambda: AveragedWeights(
+        msa_utils.ImprovedSentimentModel()
+    ),
+    'words, averaged, MAE loss': msa_utils.ImprovedSentimentModel,
+    **{
+        f'words, averaged, MAE loss, without {part}': partial(
+            without_part, part, msa_utils.ImprovedSentimentModel
+        )
+        for part in SHARED_PARTS
+    },
+    'words, attention pooling': lambda: LateFusion('words'),
     'words in threes, attention pooling': words_in_threes,
-    'LSTM, attention pooling': lambda: LateFusion('lstm', msa_utils.AttentionPooling(256)),
-    'gated': msa_utils.ImprovedSentimentModel,
+    'LSTM, attention pooling': lambda: LateFusion('lstm'),
+    'gated': GatedModel,
     **{f'gated, without {part}': partial(without_part, part) for part in PARTS},
-    'gated, averaged weights': lambda: AveragedWeights(msa_utils.ImprovedSentimentModel()),
+    'gated, averaged weights': lambda: AveragedWeights(GatedModel()),
     'gated, words swapped': SwappedWords,
 }

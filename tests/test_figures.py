@@ -34,7 +34,7 @@ SWEEP = pd.DataFrame(
     ]
 )
 UTTERANCES = [
-    (['so', 'good'], [0.2, 0.8], 'label +2.0'),
+    (['not', 'good'], [-0.2, 0.8], 'label +2.0'),
     (list('abcdefghijklmnopqrst'), np.full(20, 0.05), 'a long one'),
 ]
 PLOTS = {
@@ -42,7 +42,7 @@ PLOTS = {
     'robustness by name': lambda: figures.robustness(
         SWEEP.replace({'level': {0.0: 'none', 0.5: 'text'}}), 'missing'
     ),
-    'attention': lambda: figures.attention(UTTERANCES),
+    'word_influence': lambda: figures.word_influence(UTTERANCES),
     'calibration': lambda: figures.calibration({'baseline': (SCORES, SCORES[::-1])}),
     'ablation': lambda: figures.ablation(RESULTS, summarize(RESULTS, 'base'), 'base'),
     'layer_norm_statistics': lambda: figures.layer_norm_statistics(SPREADS, SPREADS),
@@ -78,7 +78,7 @@ def test_a_title_is_shown():
         figures.confusion(SCORES, SCORES, title),
         figures.curves(SCALARS, title=title),
         figures.robustness(SWEEP, 'noise', title),
-        figures.attention(UTTERANCES, title),
+        figures.word_influence(UTTERANCES, title),
         figures.calibration({'baseline': (SCORES, SCORES)}, title),
     ):
         assert figure.get_suptitle() == title
@@ -125,7 +125,7 @@ def test_a_dollar_in_the_data_begins_no_formula():
     utterances = [(['$5', 'or', '$_$'], np.array([0.2, 0.3, 0.5]), 'vid$_$3')]
     frames = {name: np.random.default_rng(0).normal(size=(3, 4)) for name in figures.COLOURS}
     for figure in (
-        figures.attention(utterances, 'vid$_$3'),
+        figures.word_influence(utterances, 'vid$_$3'),
         figures.utterance(frames, utterances[0][0], 'vid$_$3'),
     ):
         figure.canvas.draw()
@@ -137,10 +137,14 @@ def test_every_model_of_the_lab_has_a_colour_and_a_marker_of_its_own():
     assert len({style[0] for _, style in figures.MODEL_STYLES.values()}) == 3
 
 
-def test_attention_stands_under_its_word():
-    (ax, _) = figures.attention(UTTERANCES).axes
-    assert [t.get_text() for t in ax.texts] == ['so', '20%', 'good', '80%']
-    assert [bar.get_height() for bar in ax.patches] == [-0.2, -0.8]
+def test_a_bar_for_each_word_up_or_down_and_one_scale():
+    axes = figures.word_influence(UTTERANCES).axes
+    assert [t.get_text() for t in axes[0].texts] == ['not', '-0.20', 'good', '+0.80']
+    down, up = axes[0].patches
+    assert (down.get_height(), up.get_height()) == (-0.2, 0.8)
+    assert down.get_facecolor() != up.get_facecolor()
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    assert axes[1].texts[0].get_text() == 'g'  # the last 14 of 20 words
 
 
 def test_a_calibrated_model_lies_on_the_diagonal_at_the_right():

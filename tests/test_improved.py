@@ -10,23 +10,19 @@ from torch import nn
 from msa_lab.models import count_parameters
 from msa_lab.study import set_seed
 from msa_utils import (
-    AttentionPooling,
-    GatedShift,
     ImprovedSentimentModel,
     MultimodalSentimentAnalysisModel,
-    PackedLSTM,
     UtteranceSummary,
     WordDropout,
     corrupted,
     evaluate_test_split,
     fit,
-    hide_words,
-    make_loader,
     padding_mask,
     sweep,
     with_lost_frames,
     with_noise,
     without,
+    word_influence,
 )
 from tests.helpers import assert_more_padding_changes_nothing, assert_utterances_do_not_mix
 
@@ -68,13 +64,14 @@ def test_every_parameter_learns(model, batch, device):
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
-def test_the_attention_is_a_distribution_over_the_words(model, batch, device):
-    features = [x.to(device) for x in batch]
-    with torch.no_grad():
-        score, weights = model.look_inside(*features)
-    torch.testing.assert_close(score, model(*features))
-    torch.testing.assert_close(weights.sum(1), torch.ones(16, device=device))
-    assert (weights[padding_mask(*features)] == 0).all()
+def test_the_order_of_the_words_changes_nothing(model, batch, device):
+    vision, text, audio = (x.to(device) for x in batch)
+    real = ~padding_mask(vision, text, audio)
+    shuffled = text.clone()
+    for i in range(len(text)):
+        shuffled[i, real[i]] = text[i, real[i]].flip(0)
+    assert not torch.equal(shuffled, text)
+    torch.testing.assert_close(model(vision, shuffled, audio), model(vision, text, audio))
 
 
 def test_one_utterance_and_one_frame_can_be_trained_on(model, batch):
@@ -105,18 +102,6 @@ def test_trained_by_the_loops_of_the_lab(small_file, workdir):
 
 
 # Parts
-
-
-def test_the_packed_lstm_is_an_lstm_over_the_true_steps():
-    set_seed(0)
-    lstm = PackedLSTM(7, 5, batch_first=True, bidirectional=True)
-    lengths, sequence = (4, 9, 1, 6), torch.randn(4, 9, 7)
-    padding = torch.arange(9) < 9 - torch.tensor(lengths).unsqueeze(1)
-    output = lstm(sequence, padding)
-    for i, length in enumerate(lengths):
-        expected, _ = nn.LSTM.forward(lstm, sequence[i : i + 1, -length:])
-        torch.testing.assert_close(output[i, -length:], expected[0])
-        assert (output[i, : 9 - length] == 0).all()
 
 
 def test_whole_words_are_hidden_and_only_in_training():
@@ -162,22 +147,6 @@ def test_an_utterance_loses_a_modality_while_training_only():
     lost = (summary.train()(sequence, missing) == 0).all(1).float().mean()
     assert 0.2 < lost < 0.35
     assert (summary.eval()(sequence, missing) == 0).all(1).float().mean() < 0.1
-
-
-def test_no_face_and_no_voice_is_no_shift():
-    shift, words = GatedShift(8, 4), torch.randn(2, 3, 8)
-    nothing = torch.zeros(2, 4)
-    torch.testing.assert_close(shift(words, nothing, nothing), shift.norm(words))
-    moved = shift(words, torch.ones(2, 4), nothing)
-    assert not torch.allclose(moved, shift.norm(words))
-
-
-def test_attention_pooling_is_a_weighted_mean():
-    pooling, words = AttentionPooling(4), torch.randn(2, 5, 4)
-    padding = torch.tensor([[True, True, False, False, False], [False] * 5])
-    pooled, weights = pooling(words, padding)
-    torch.testing.assert_close(pooled[0], sum(weights[0, t] * words[0, t] for t in range(5)))
-    assert (weights[0, :2] == 0).all()
 
 
 # Corruptions
@@ -242,20 +211,29 @@ def test_corruption_reaches_the_one_reader_of_the_test_split(small_file, workdir
     assert metrics() == clean != lost
 
 
-def test_one_word_of_each_utterance_is_hidden(small_file):
-    loader = make_loader(small_file, 'valid')  # 33 utterances in file order: 16, 16 and 1
-    steps = [49, 48, *[49] * 30, 47]
-    hidden, first = hide_words(loader, steps), 0
-    assert len(hidden) == len(loader) == 3
-    for before, after in zip(loader, hidden, strict=True):
-        for i in (0, 2, 3):  # vision, audio and the labels stay
-            assert torch.equal(after[i], before[i])
-        for original, changed in zip(before[1], after[1], strict=True):
-            step = steps[first]
-            assert not changed[step].any()
-            assert torch.equal(changed[:step], original[:step])
-            assert torch.equal(changed[step + 1 :], original[step + 1 :])
-            first += 1
+class SumOfWords(nn.Module):
+    """A model whose score is the sum of the first feature of every word."""
+
+    def forward(self, vision, text, audio):
+        assert not self.training
+        return text[:, :, :1].sum(1)
+
+
+def test_the_influence_of_a_word_is_what_it_adds_to_the_score(batch, device):
+    vision, text, audio = (x.to(device) for x in batch)
+    before = text.clone()
+    influence = word_influence(SumOfWords(), vision, text, audio)
+    torch.testing.assert_close(influence, text[:, :, 0], atol=1e-4, rtol=0)
+    assert torch.equal(text, before)
+
+
+def test_padding_has_no_influence(model, batch, device):
+    features = [x.to(device) for x in batch]
+    influence = word_influence(model, *features)
+    padding = padding_mask(*features)
+    assert influence.shape == padding.shape
+    assert (influence[padding] == 0).all()
+    assert influence[~padding].any()
 
 
 def test_a_sweep_shows_all_models_the_same_accidents(batch):

@@ -1,11 +1,24 @@
 """Question 3: the candidates, and the folds of speakers on which they are compared."""
 
+from functools import partial
+
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.candidates import CANDIDATES, PARTS, AveragedWeights, SwappedWords, without_part
+from benchmarks.candidates import (
+    CANDIDATES,
+    PARTS,
+    SHARED_PARTS,
+    AttentionPooling,
+    AveragedWeights,
+    GatedModel,
+    GatedShift,
+    PackedLSTM,
+    SwappedWords,
+    without_part,
+)
 from benchmarks.improved_model import FOLDS, differences, markdown, write_folds
 from msa_lab.data import SPLITS, load_split, padding_mask
 from msa_lab.data.synthetic import write_standin
@@ -49,10 +62,16 @@ def test_every_candidate_scores_in_the_range_of_the_labels_and_learns(name, labe
     torch.testing.assert_close(scores, torch.full((16, 1), 3.0))
 
 
-@pytest.mark.parametrize('part', PARTS)
-def test_a_part_that_is_left_out_changes_the_model_and_it_still_learns(part, batch):
+@pytest.mark.parametrize(
+    ('whole', 'part'),
+    [
+        *((GatedModel, part) for part in PARTS),
+        *((ImprovedSentimentModel, part) for part in SHARED_PARTS),
+    ],
+)
+def test_a_part_that_is_left_out_changes_the_model(whole, part, batch):
     outputs = []
-    for build in (ImprovedSentimentModel, lambda: without_part(part)):
+    for build in (whole, partial(without_part, part, whole)):
         set_seed(0)
         model = build()
         set_seed(1)
@@ -60,9 +79,10 @@ def test_a_part_that_is_left_out_changes_the_model_and_it_still_learns(part, bat
     assert not torch.allclose(*outputs)
 
 
-def test_without_vision_and_audio_neither_is_read(batch):
+@pytest.mark.parametrize('whole', [GatedModel, ImprovedSentimentModel])
+def test_without_vision_and_audio_neither_is_read(whole, batch):
     vision, text, audio = batch
-    model = without_part('vision and audio').eval()
+    model = without_part('vision and audio', whole).eval()
     torch.testing.assert_close(
         model(vision, text, audio), model(torch.zeros_like(vision), text, torch.zeros_like(audio))
     )
@@ -192,3 +212,32 @@ def test_the_table_gives_means_and_differences():
     assert table.loc['baseline'].tolist() == ['1.005 +- 0.007', '']
     assert table.loc['improved model'].tolist() == ['0.905 +- 0.007', '-0.100 [-0.100, -0.100]']
     assert markdown(table).splitlines()[2] == '| baseline | 1.005 +- 0.007 |  |'
+
+
+def test_the_packed_lstm_is_an_lstm_over_the_true_steps():
+    set_seed(0)
+    lstm = PackedLSTM(7, 5, batch_first=True, bidirectional=True)
+    lengths, sequence = (4, 9, 1, 6), torch.randn(4, 9, 7)
+    padding = torch.arange(9) < 9 - torch.tensor(lengths).unsqueeze(1)
+    output = lstm(sequence, padding)
+    for i, length in enumerate(lengths):
+        expected, _ = nn.LSTM.forward(lstm, sequence[i : i + 1, -length:])
+        torch.testing.assert_close(output[i, -length:], expected[0])
+        assert (output[i, : 9 - length] == 0).all()
+
+
+def test_no_face_and_no_voice_is_no_shift():
+    shift, words = GatedShift(8, 4), torch.randn(2, 3, 8)
+    nothing = torch.zeros(2, 4)
+    torch.testing.assert_close(shift(words, nothing, nothing), shift.norm(words))
+    moved = shift(words, torch.ones(2, 4), nothing)
+    assert not torch.allclose(moved, shift.norm(words))
+
+
+def test_attention_pooling_is_a_weighted_mean():
+    pooling, words = AttentionPooling(4), torch.randn(2, 5, 4)
+    padding = torch.tensor([[True, True, False, False, False], [False] * 5])
+    pooled, weights = pooling(words, padding)
+    torch.testing.assert_close(pooled[0], sum(weights[0, t] * words[0, t] for t in range(5)))
+    torch.testing.assert_close(weights.sum(1), torch.ones(2))
+    assert (weights[0, :2] == 0).all()

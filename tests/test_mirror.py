@@ -42,7 +42,7 @@ def test_the_module_is_what_the_notebook_gives(complete):
     [
         ('mosi-dataset', 'len(self.labels)', 'len(self.vision)', 'def __len__'),
         ('multiclass-acc', 'np.round(y_true)', 'np.trunc(y_true)', 'def multiclass_acc'),
-        ('attention-pooling', '# (B, T, 1) -> (B, T)', '# squeezed', 'class AttentionPooling'),
+        ('utterance-summary', '# (number of frames, D)', '# (N, D)', 'class UtteranceSummary'),
         ('silence', 'dropout option adds', 'dropout adds', 'dropout adds'),
     ],
 )

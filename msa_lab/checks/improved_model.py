@@ -5,14 +5,14 @@ from torch import nn
 
 from msa_lab.checks.compare import near, padding_at_front, shape_of
 from msa_lab.checks.failure import CheckFailed, fail, self_check
-from msa_lab.data import STEPS, WIDTHS, padding_mask
+from msa_lab.data import STEPS, WIDTHS
 
 MOST_PARAMETERS = 3 * 582_067  # three times those of the baseline
 
 
 @self_check(15, '更好的模型')
 def check_improved(ImprovedSentimentModel: type) -> None:
-    """TODO 15: shapes, range, size, independence of the batch, learning, and the weights."""
+    """TODO 15: shapes, range, size, independence of the batch, and learning."""
     widths = {f'{name}_dim': width for name, width in WIDTHS.items()}
     narrow = {'vision_dim': 20, 'text_dim': 30, 'audio_dim': 10}
     for arguments, dims in (({}, widths), (narrow, narrow)):
@@ -21,7 +21,7 @@ def check_improved(ImprovedSentimentModel: type) -> None:
             fail(15, f'`ImprovedSentimentModel(...)` 应是 nn.Module；得到的是{shape_of(model)}。')
         features = _utterances(dims.values())
         try:
-            _look_inside(model, features)
+            model(*features)
         except RuntimeError as error:
             if not arguments:
                 raise
@@ -37,7 +37,6 @@ def check_improved(ImprovedSentimentModel: type) -> None:
     features = _utterances(widths.values())
     model.eval()
     _judge_independence(model, features)
-    _judge_weights(model, features)
     _judge_learning(model, features)
 
 
@@ -91,38 +90,6 @@ def _judge_text(model, features):
     text[:, -10:] += 3 * torch.randn_like(text[:, -10:])
     if near(score, model(features[0], text, features[2]), 1e-6):
         fail(15, '改变文本，分数却不变：模型没有用到**文本**，而它是最有用的模态。')
-
-
-def _look_inside(model, features):
-    """The pair that `look_inside` returns; fails when it is no pair."""
-    if not hasattr(model, 'look_inside'):
-        fail(15, '模型没有 `look_inside` 方法：第 9 节要用它看每个词的权重。')
-    result = model.look_inside(*features)
-    if not isinstance(result, (tuple, list)) or len(result) != 2:
-        count = f' {len(result)} 样' if isinstance(result, (tuple, list)) else shape_of(result)
-        fail(15, f'look_inside 要返回两样：分数和权重。得到的是{count}。')
-    return result
-
-
-def _judge_weights(model, features):
-    """`look_inside` should give the same score and, for every utterance, weights over the steps."""
-    score, weights = _look_inside(model, features)
-    if not isinstance(score, torch.Tensor) or not near(score, model(*features)):
-        fail(15, '`look_inside` 给出的分数应和 `forward` 的一样。')
-    if not isinstance(weights, torch.Tensor) or weights.shape != (4, STEPS):
-        fail(
-            15, f'权重应是每句每步一个，形状 (B, T)，这里是 (4, {STEPS})；得到{shape_of(weights)}。'
-        )
-    if not torch.isfinite(weights).all() or (weights < 0).any():
-        fail(15, f'权重不应为负，也不应是 nan；最小的是 {weights.min():.4f}（没有 softmax？）。')
-    totals = weights.sum(1)
-    if not near(totals, torch.ones(4), 1e-3):
-        across = near(weights.sum(0), torch.ones(STEPS), 1e-3)
-        hint = '：softmax 沿着批次做了，应沿着步' if across else ''
-        fail(15, f'每句的权重之和应是 1；得到 {totals.detach().numpy().round(3).tolist()}{hint}。')
-    largest = weights[padding_mask(*features)].max().item()
-    if largest > 1e-3:
-        fail(15, f'填充步上有权重（最大 {largest:.2g}）：softmax 之前先把填充遮住。')
 
 
 class _Training:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -20,6 +19,7 @@ from msa_lab.data import MODALITIES
 COLOURS = {'vision': '#0072B2', 'text': '#D55E00', 'audio': '#009E73'}
 SPLIT_COLOURS = {'train': '#4D4D4D', 'valid': '#CC79A7', 'test': '#E69F00'}
 ACCENT = '#6A51A3'
+RAISES, LOWERS = ACCENT, '#8C6D31'  # what raises and what lowers a score
 MODEL_STYLES = {  # colour, and marker with line style
     'baseline': ('#4D4D4D', 'o-'),
     'TFN': ('#E69F00', 's--'),
@@ -315,37 +315,30 @@ def robustness(scores: pd.DataFrame, xlabel: str, title: str = '') -> Figure:
     return figure
 
 
-def attention(
+def word_influence(
     utterances: Sequence[tuple[Sequence[str], np.ndarray, str]], title: str = ''
 ) -> Figure:
-    """The words of a few utterances, and under each word its share of the attention.
+    """The words of a few utterances, and for each word a bar: how far it moved the score.
 
-    `utterances` is a list of (words, weights (L,), caption). Each utterance is a row, of which at
-    most the last 14 words are drawn.
+    `utterances` is a list of (words, influence (L,), caption); influence is in points of the score,
+    positive where the word raised it. Each utterance is a row, of which at most the last 14 words
+    are drawn; all rows have the same scale.
     """
-    height = 0.4 + 1.15 * len(utterances)
-    figure, axes = _figure(11, height, len(utterances), 1, title, squeeze=False)
-    for ax, (words, weights, caption) in zip(axes[:, 0], utterances, strict=True):
-        words, weights = words[-14:], np.asarray(weights)[-14:]
-        ax.bar(range(len(words)), -weights, width=0.9, color=ACCENT)
-        for i, (word, weight) in enumerate(zip(words, weights, strict=True)):
-            ax.text(i, 0.06, _without_formulas(word), ha='center', va='bottom', fontsize=8.5)
-            if weight >= 0.05:
-                _write_percentage(ax, i, weight)
-        ax.set(xlim=(-0.6, 13.6), ylim=(-1, 0.4), xticks=[], yticks=[])
+    rows = [(words[-14:], np.asarray(moved)[-14:], text) for words, moved, text in utterances]
+    largest = max([float(np.abs(moved).max(initial=0)) for _, moved, _ in rows] + [0.1])
+    figure, axes = _figure(11, 0.4 + 1.35 * len(rows), len(rows), 1, title, squeeze=False)
+    for ax, (words, moved, caption) in zip(axes[:, 0], rows, strict=True):
+        ax.bar(range(len(words)), moved, width=0.8, color=np.where(moved < 0, LOWERS, RAISES))
+        for i, (word, value) in enumerate(zip(words, moved, strict=True)):
+            ax.text(i, -1.75 * largest, _without_formulas(word), ha='center', fontsize=8.5)
+            if abs(value) >= 0.05:
+                y, va = value + np.copysign(0.06 * largest, value), 'top' if value < 0 else 'bottom'
+                ax.text(i, y, f'{value:+.2f}', fontsize=8, ha='center', va=va)
+        ax.set(xlim=(-0.6, 13.6), ylim=(-1.8 * largest, 1.4 * largest), xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         ax.plot([-0.5, len(words) - 0.5], [0, 0], color='#999999', linewidth=0.8)
         ax.set_title(_without_formulas(caption), fontsize=9, loc='left')
     return figure
-
-
-def _write_percentage(ax: Axes, x: float, weight: float) -> None:
-    """Write the weight of a bar that hangs from 0 down to -weight: inside it if it is long."""
-    if weight > 0.3:
-        y, style = -weight + 0.03, dict(va='bottom', color='white')
-    else:
-        y, style = -weight - 0.03, dict(va='top', color='black')
-    ax.text(x, y, f'{weight:.0%}', fontsize=8, ha='center', **style)
 
 
 def calibration(predictions: dict[str, tuple[np.ndarray, np.ndarray]], title: str = '') -> Figure:
