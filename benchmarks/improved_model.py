@@ -25,7 +25,9 @@ import pandas as pd
 
 import msa_utils
 from benchmarks.candidates import CANDIDATES
+from benchmarks.people import markdown_people
 from msa_lab.data import METRICS, MODALITIES, ensure_data, load_split
+from msa_lab.data.ratings import human_rows_on_test
 from msa_lab.data.reviews import write_reviews
 from msa_lab.data.synthetic import write_standin
 from msa_lab.models import AMP, MISA, TFN, simple_results
@@ -156,6 +158,8 @@ def measure_test(epochs):
     print(markdown(differences(summarize(results, 'improved model'), ['test_Corr', 'test_MAE']).T))
     cost = results.groupby('experiment', sort=False)[['parameters', 'seconds']].mean().round()
     print('\n' + markdown(cost.astype(int)))
+    print('\nPeople, on the same sentences\n')
+    print(markdown_people(human_rows_on_test(path, msa_utils.eval_mosi_regression)))
     print('\nThe cited systems with the training of their papers, as far as these give it\n')
     for system in (TFN, MISA, AMP):
         training = {name: system.PAPER_TRAINING[name] for name in ('lr', 'batch_size')}

@@ -13,19 +13,24 @@ from msa_lab.data.reviews import ARCHIVE, read_source
 from msa_lab.data.reviews.build import draw_ratings
 
 
-def main():
-    """Print the human rows over all sentences, each score with its 95% interval, in Markdown."""
-    snippets = read_source(ARCHIVE).snippets
-    ratings = draw_ratings(snippets, np.random.default_rng(0))
-    people = human_rows(ratings, msa_utils.eval_mosi_regression)
-    print(f'{len(ratings):,} sentences\n')
-    print('| | ' + ' | '.join(METRICS) + ' |\n|' + ' --- |' * (len(METRICS) + 1))
+def markdown_people(people):
+    """The human rows that `human_rows` returns as a Markdown table, with their intervals."""
+    lines = ['| | ' + ' | '.join(METRICS) + ' |', '|' + ' --- |' * (len(METRICS) + 1)]
     for name, row in people.iterrows():
         cells = [
             f'{row[metric, "mean"]:.3f} [{row[metric, "low"]:.3f}, {row[metric, "high"]:.3f}]'
             for metric in METRICS
         ]
-        print(f'| {name} | ' + ' | '.join(cells) + ' |')
+        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def main():
+    """Print the human rows over all sentences, each score with its 95% interval, in Markdown."""
+    snippets = read_source(ARCHIVE).snippets
+    ratings = draw_ratings(snippets, np.random.default_rng(0))
+    people = human_rows(ratings, msa_utils.eval_mosi_regression)
+    print(f'{len(ratings):,} sentences\n\n{markdown_people(people)}')
 
 
 if __name__ == '__main__':
