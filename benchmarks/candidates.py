@@ -337,6 +337,7 @@ CANDIDATES = {
     'baseline': msa_utils.AblationModel,
     'baseline, MAE loss': partial(with_loss, msa_utils.AblationModel, nn.L1Loss),
     'baseline, attention pooling': PooledBaseline,
+    'baseline, self-attention': partial(msa_utils.AblationModel, fusion='self_attention'),
     'small baseline': SmallBaseline,
     'words, averaged': partial(with_loss, msa_utils.ImprovedSentimentModel, nn.MSELoss),
     'words, averaged, averaged weights': lambda: AveragedWeights(
