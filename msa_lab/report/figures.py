@@ -330,11 +330,11 @@ def word_influence(
     for ax, (words, moved, caption) in zip(axes[:, 0], rows, strict=True):
         ax.bar(range(len(words)), moved, width=0.8, color=np.where(moved < 0, LOWERS, RAISES))
         for i, (word, value) in enumerate(zip(words, moved, strict=True)):
-            ax.text(i, -1.75 * largest, _without_formulas(word), ha='center', fontsize=8.5)
+            ax.text(i, -1.95 * largest, _without_formulas(word), ha='center', fontsize=8.5)
             if abs(value) >= 0.05:
                 y, va = value + np.copysign(0.06 * largest, value), 'top' if value < 0 else 'bottom'
                 ax.text(i, y, f'{value:+.2f}', fontsize=8, ha='center', va=va)
-        ax.set(xlim=(-0.6, 13.6), ylim=(-1.8 * largest, 1.4 * largest), xticks=[], yticks=[])
+        ax.set(xlim=(-0.6, 13.6), ylim=(-2.0 * largest, 1.4 * largest), xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
         ax.plot([-0.5, len(words) - 0.5], [0, 0], color='#999999', linewidth=0.8)
         ax.set_title(_without_formulas(caption), fontsize=9, loc='left')
