@@ -648,7 +648,6 @@ class ImprovedSentimentModel(nn.Module):
             *(nn.Dropout(0.5), nn.Linear(256 + 2 * 32, 64), nn.ReLU()),
             *(nn.Dropout(0.25), nn.Linear(64, 1)),
         )
-        self.criterion = nn.L1Loss  # trained with the mean absolute error in place of the MSE
 
     def forward(self, vision, text, audio):
         padding = padding_mask(vision, text, audio)
@@ -658,6 +657,10 @@ class ImprovedSentimentModel(nn.Module):
         audio = self.audio_summary(audio, ~audio.any(-1))
         joined = torch.cat([text, vision, audio], dim=1)  # (B, 320)
         return 3 * torch.tanh(self.fc(joined))
+
+    def criterion(self):
+        """The loss that the model is trained with, ready for `train_model`."""
+        return nn.L1Loss()
 
 
 def without(modality):

@@ -166,7 +166,7 @@ PARTS = ['gates', 'attention pooling', *SHARED_PARTS]
 def with_loss(build: Callable[[], nn.Module], loss: type[nn.Module]) -> nn.Module:
     """The model of `build()`, trained with another loss."""
     model = build()
-    model.criterion = loss
+    model.criterion = loss  # in place of the method: `criterion()` makes the loss
     return model
 
 
@@ -216,13 +216,14 @@ class SmallBaseline(nn.Module):
 
 
 class LateFusion(nn.Module):
-    """The improved model with attention over the words in place of their mean.
+    """The improved model with another reader or pooling of its words, trained with the MSE.
 
-    `read` is 'lstm' (both directions) or 'words' (each word through Linear and ReLU alone, as in
-    the improved model).
+    `pooling` takes (B, T, 256) and the padding, and gives (B, 256) and weights; None is
+    `AttentionPooling`. `read` is 'lstm' (both directions) or 'words' (each word through Linear and
+    ReLU alone, as in the improved model).
     """
 
-    def __init__(self, read: str):
+    def __init__(self, read: str, pooling: nn.Module | None = None):
         super().__init__()
         self.norm = nn.LayerNorm(300)
         self.dropout = nn.Sequential(msa_utils.WordDropout(0.1), nn.Dropout(0.3))
@@ -231,7 +232,7 @@ class LateFusion(nn.Module):
             self.lstm = PackedLSTM(300, 128, batch_first=True, bidirectional=True)
         else:
             self.fc_words = nn.Sequential(nn.Linear(300, 256), nn.ReLU())
-        self.pooling = AttentionPooling(256)
+        self.pooling = pooling or AttentionPooling(256)
         self.vision_summary = msa_utils.UtteranceSummary(35)
         self.audio_summary = msa_utils.UtteranceSummary(74)
         self.fc = nn.Sequential(
@@ -340,7 +341,7 @@ CANDIDATES = {
     'baseline, self-attention': partial(msa_utils.AblationModel, fusion='self_attention'),
     'small baseline': SmallBaseline,
     'words, averaged': partial(with_loss, msa_utils.ImprovedSentimentModel, nn.MSELoss),
-    'words, averaged, averaged weights': lambda: AveragedWeights(
+    'words, averaged, averaged weights': lambda: AveragedWeights(  # trained with the MSE
         msa_utils.ImprovedSentimentModel()
     ),
     'words, averaged, MAE loss': msa_utils.ImprovedSentimentModel,
@@ -352,6 +353,7 @@ CANDIDATES = {
     },
     'words, attention pooling': lambda: LateFusion('words'),
     'words in threes, attention pooling': words_in_threes,
+    'LSTM, averaged': lambda: LateFusion('lstm', MeanPooling()),
     'LSTM, attention pooling': lambda: LateFusion('lstm'),
     'gated': GatedModel,
     **{f'gated, without {part}': partial(without_part, part) for part in PARTS},

@@ -6,7 +6,7 @@ choose  every candidate (`benchmarks.candidates`), cross-validated over the spea
         and validation splits together, 2 seeds; the test split is not in the files that it reads
 test    the model that was chosen beside the baseline, the simple models, the cited systems and the
         human rater on the test split, 5 seeds; and the cited systems with the training of their
-        papers, where these give it
+        papers, where these give it, 3 seeds
 worlds  the chosen model and the baseline on two other draws of sentences and raters, and on the
         stand-in `synthetic`, 3 seeds
 
@@ -103,7 +103,7 @@ def study(experiments, path, seeds, epochs, **training):
 
 
 def differences(summary, metrics):
-    """A summary as text: for each metric its mean +- sd and the difference from the baseline.
+    """A summary as text: for each metric its mean +- sd and the difference from the reference.
 
     `summary` is what `summarize` returns, with a row for every experiment.
     """

@@ -91,10 +91,7 @@ def draw() -> Figure:
         draw_encoder(ax, modality)
     draw_joining(ax)
     draw_head(ax)
-    note = (
-        'While training, a whole modality (vision, audio) or a word may be hidden: '
-        'modality dropout, word dropout.'
-    )
+    note = 'While training, words, whole modalities and single units are hidden: dropout.'
     write(ax, PANELS['Input features'][0], 0.14, note, colour=GREY, ha='left', va='baseline')
     return fig
 

@@ -176,7 +176,6 @@ PARTS = region(
     vision='self.vision_summary = UtteranceSummary(vision_dim)',
     audio='self.audio_summary = UtteranceSummary(audio_dim)',
     fc='self.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(256 + 2 * 32, 64), nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, 1))',
-    criterion='self.criterion = nn.L1Loss',
 )
 SCORE = region(
     '15',
@@ -190,6 +189,7 @@ SCORE = region(
     joined='joined = torch.cat([text, vision, audio], dim=1)',
     result='return 3 * torch.tanh(self.fc(joined))',
 )
+LOSS = region('15', 'improved-model', index=2, loss='return nn.L1Loss()')
 REGIONS = [value for value in vars().values() if isinstance(value, Region)]
 ZERO_LAST = (
     PARTS.lines['fc'] + '\nnn.init.zeros_(self.fc[-1].weight)\nnn.init.zeros_(self.fc[-1].bias)'
@@ -493,6 +493,7 @@ loss = loss + (criterion(output, label) - criterion(label, output)) / 2""")),
            EVALUATED('return loss, eval_mosi_regression(y_pred, y_true), y_pred.numpy(), y_true.numpy()')),
     _wrong('experiments reassigned', "'baseline'、'constant'（用 experiments \\+= .*不要重新赋值）",
            EXPERIMENTS(begin='experiments = [')),
+    _wrong('a loss that is not made', '括号', LOSS(loss='return nn.L1Loss')),
     _wrong('no score returned', r'\(B, 1\).*忘了 return',
            SCORE(result='score = 3 * torch.tanh(self.fc(joined))')),
     _wrong('text unused, last layer at zero', '文本', PARTS(fc=ZERO_LAST),

@@ -101,6 +101,10 @@ def test_trained_by_the_loops_of_the_lab(small_file, workdir):
     assert history[-1]['train_loss'] < history[0]['train_loss']
 
 
+def test_it_is_trained_with_the_mean_absolute_error():
+    assert isinstance(ImprovedSentimentModel().criterion(), nn.L1Loss)
+
+
 # Parts
 
 
@@ -225,6 +229,21 @@ def test_the_influence_of_a_word_is_what_it_adds_to_the_score(batch, device):
     influence = word_influence(SumOfWords(), vision, text, audio)
     torch.testing.assert_close(influence, text[:, :, 0], atol=1e-4, rtol=0)
     assert torch.equal(text, before)
+
+
+class MeanOfWords(nn.Module):
+    """A model whose score is the mean of the first feature over the true steps."""
+
+    def forward(self, vision, text, audio):
+        real = ~padding_mask(vision, text, audio)
+        return (text[:, :, 0].sum(1) / real.sum(1)).unsqueeze(1)
+
+
+def test_without_voice_and_face_the_first_word_is_taken_out_and_others_are_emptied():
+    text = torch.zeros(1, 4, 1)
+    text[0, 1:, 0] = torch.tensor([3.0, 6.0, 9.0])
+    influence = word_influence(MeanOfWords(), torch.zeros(1, 4, 1), text, torch.zeros(1, 4, 1))
+    torch.testing.assert_close(influence, torch.tensor([[0.0, 6 - 7.5, 6 - 4.0, 6 - 3.0]]))
 
 
 def test_padding_has_no_influence(model, batch, device):

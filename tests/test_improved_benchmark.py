@@ -19,7 +19,7 @@ from benchmarks.candidates import (
     SwappedWords,
     without_part,
 )
-from benchmarks.improved_model import FOLDS, differences, markdown, write_folds
+from benchmarks.improved_model import CHOSEN, FOLDS, differences, markdown, write_folds
 from msa_lab.data import SPLITS, load_split, padding_mask
 from msa_lab.data.synthetic import write_standin
 from msa_lab.study import set_seed, summarize
@@ -232,6 +232,12 @@ def test_no_face_and_no_voice_is_no_shift():
     torch.testing.assert_close(shift(words, nothing, nothing), shift.norm(words))
     moved = shift(words, torch.ones(2, 4), nothing)
     assert not torch.allclose(moved, shift.norm(words))
+
+
+def test_words_averaged_are_trained_with_both_losses():
+    losses = {name: CANDIDATES[name]().criterion() for name in ('words, averaged', CHOSEN)}
+    assert isinstance(losses['words, averaged'], nn.MSELoss)
+    assert isinstance(losses[CHOSEN], nn.L1Loss)
 
 
 def test_attention_pooling_is_a_weighted_mean():

@@ -134,6 +134,8 @@ def _judge_learning(model, features):
     """Gradients should arrive, a few steps lower the loss, and no target move a score past 3."""
     training = _Training(model, features)
     criterion = model.criterion() if hasattr(model, 'criterion') else nn.MSELoss()
+    if isinstance(criterion, type) or not callable(criterion):
+        fail(15, '`criterion()` 应返回造好的损失：nn.L1Loss() 要带括号。')
     # A lower loss in either mode will do: dropout blurs it in training mode, and in eval mode
     # BatchNorm's running statistics lag behind.
     first, first_mean = training.error(), None
