@@ -50,8 +50,8 @@ def write_folds(path, folder):
 
     The speakers are those of the training and validation splits of the stand-in at `path`; its test
     split is not read. In each file the fifth that is held out is the split 'test', on which
-    candidates are compared; of the other speakers ten are 'valid', which chooses the epoch, as in
-    the lab. Returns the paths.
+    candidates are compared; of the other speakers a fifth are 'valid', which chooses the epoch, as
+    in the lab. Returns the paths.
     """
     splits = [load_split(path, name) for name in ('train', 'valid')]
     data = {
