@@ -19,12 +19,23 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from msa_lab.data import METRICS, STEPS, feature_dims, load_split
+from msa_lab.data import (
+    METRICS,
+    MODALITIES,
+    STEPS,
+    feature_dims,
+    list_videos,
+    load_split,
+    padding_mask,
+)
 from msa_lab.data.command_line import command_line
 from msa_lab.data.reviews import encode
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
-from msa_lab.models import masked_mean
-from msa_lab.speed import DeviceLoader, default_device, run_as_cuda_graphs
+from msa_lab.models import (
+    masked_mean,
+    read_sequence,
+)
+from msa_lab.speed import default_device, faster
 from msa_lab.study import set_seed
 
 
@@ -281,20 +292,38 @@ def make_loader(data_path, split, batch_size=16):
     return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')
 
 
+def evaluate_split(model, data_path, split, criterion, checkpoint, batch_size=16):
+    """Loss, metrics and predictions of one split, of the model with the weights in `checkpoint`.
+
+    The predictions are a DataFrame with a row for every utterance and the columns `video`, `y_true`
+    and `y_pred`.
+    """
+    device = default_device()
+    load_checkpoint(model.to(device), checkpoint)
+    loader = make_loader(data_path, split, batch_size)
+    loss, metrics, y_pred, y_true = evaluate(model, loader, criterion, device)
+    videos = list_videos(loader.dataset.ids)
+    return loss, metrics, pd.DataFrame({'video': videos, 'y_true': y_true, 'y_pred': y_pred})
+
+
+def evaluate_valid_split(model, data_path, criterion, checkpoint):
+    """Metrics and predictions of the validation split, as in `evaluate_split`."""
+    return evaluate_split(model, data_path, 'valid', criterion, checkpoint)[1:]
+
+
 def evaluate_test_split(model, data_path, criterion, checkpoint, *, batch_size=16, quiet=False):
-    """The six metrics on the test split, a dict, of the model with the weights in `checkpoint`.
+    """Metrics and predictions of the test split, as in `evaluate_split`.
 
     The only reader of the test split: it takes the weights from the disk, so everything that was
     to be chosen has been chosen. Prints loss and metrics, unless `quiet`.
     """
-    device = default_device()
-    load_checkpoint(model.to(device), checkpoint)
-    loader = make_loader(data_path, 'test', batch_size)
-    loss, metrics, _, _ = evaluate(model, loader, criterion, device)
+    loss, metrics, predictions = evaluate_split(
+        model, data_path, 'test', criterion, checkpoint, batch_size
+    )
     if not quiet:
         print('========== test results: ==========')
         print_result('Test', loss, metrics)
-    return metrics
+    return metrics, predictions
 
 
 def fit(
@@ -318,12 +347,10 @@ def fit(
     model.to(device)
     train_loader = make_loader(data_path, 'train', batch_size)
     valid_loader = make_loader(data_path, 'valid', batch_size)
-    fused = device.type == 'cuda'  # on a GPU one kernel updates all parameters
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=fused)
-    train_loader, valid_loader = (DeviceLoader(x, device) for x in (train_loader, valid_loader))
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
     log = RunWriter(log_dir) if log_dir else nullcontext()
-    with log as writer, run_as_cuda_graphs(model, train_loader):
+    with log as writer, faster(model, train_loader, valid_loader) as (train_loader, valid_loader):
         return train_model(
             model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
             checkpoint=checkpoint, writer=writer, **options,
@@ -352,78 +379,72 @@ def main(
     criterion = nn.MSELoss()
     training = dict(epochs=epochs, checkpoint=checkpoint, batch_size=batch_size, **options)
     history = fit(model, data_path, criterion, **training)
-    metrics = evaluate_test_split(model, data_path, criterion, checkpoint, batch_size=batch_size)
+    metrics, _ = evaluate_test_split(model, data_path, criterion, checkpoint, batch_size=batch_size)
     return model, history, metrics
 
 
-def padding_mask(vision, text, audio):
-    """Which steps are padding, bool (B, T): zero in all modalities, with none filled before.
-
-    An utterance of nothing but padding keeps its last step.
-    """
-    filled = vision.any(-1) | text.any(-1) | audio.any(-1)  # (B, T)
-    filled[:, -1] = True
-    return filled.int().cummax(dim=1).values == 0
-
-
-def shared_padding(padding):
-    """Number of steps at the front that are padding in every utterance, of bool (B, T).
-
-    On a GPU it is 0: to ask would make it wait, at every batch, for little.
-    """
-    return 0 if padding.is_cuda else int(padding.all(0).sum())
+def make_encoder(encoder, position):
+    """What reads a sequence (B, T, 128) step by step: 'lstm', or 'transformer' with `position`."""
+    if encoder == 'lstm':
+        return nn.LSTM(128, 128, batch_first=True)
+    if encoder == 'transformer':
+        return TransformerEncoder(position)
+    raise ValueError(f"encoder must be 'lstm' or 'transformer'; got {encoder!r}")
 
 
-class UniqueSteps:
-    """The steps of a batch that are not padding, and one padding step that stands for all others.
-
-    Layers that work step by step need to see only these: padding is zero everywhere, so the result
-    for one padding step is the result for each. `padding` is bool (B, T); n steps are kept.
-    """
-
-    def __init__(self, padding):
-        self.shape, self.kept, self.source = padding.shape, slice(None), None
-        flat = padding.flatten()  # (B * T,)
-        if flat.is_cuda or not flat.any():  # a GPU would have to wait for the number of steps
-            return
-        keep, first_padding = ~flat, flat.int().argmax()
-        keep[first_padding] = True
-        number = keep.cumsum(0) - 1  # of a kept step, among the kept ones
-        self.kept = keep.nonzero().squeeze(1)  # (n,)
-        self.source = torch.where(flat, number[first_padding], number)  # (B * T,)
-
-    def gather(self, x):
-        """The kept steps: (B, T, D) -> (n, D)."""
-        return x.flatten(0, 1)[self.kept]
-
-    def scatter(self, x):
-        """Results for the kept steps back in their places: (n, D) -> (B, T, D)."""
-        x = x if self.source is None else x.index_select(0, self.source)
-        return x.unflatten(0, self.shape)
+def make_fusion(fusion, num_modalities):
+    """What makes one vector of all sequences: a list of (B, T, 128), bool (B, T) -> (B, 128)."""
+    if fusion == 'average':
+        return AverageFusion()
+    if fusion == 'self_attention':
+        return SelfAttentionFusion(num_modalities)
+    if fusion == 'cross_attention':
+        return CrossAttentionFusion(num_modalities)
+    raise ValueError(f"no fusion {fusion!r}: 'sum', 'average', 'self_attention', 'cross_attention'")
 
 
-class RecurrentEncoder(nn.LSTM):
-    """The baseline's LSTM, (B, T, 128) -> (B, T, 128), that reads padding once.
+class AverageFusion(nn.Module):
+    """The sequences added, and the mean of the true steps: no second encoder, no attention."""
 
-    While utterances are padded their states are the same. So the first steps are computed for the
-    longest utterances and for one that is still padded; the others join with the state of that
-    one. The result differs from `nn.LSTM` by rounding alone. On a GPU it is `nn.LSTM`.
-    """
+    def forward(self, sequences, padding):
+        return masked_mean(sum(sequences), padding)  # (B, 128)
 
-    def forward(self, sequence, padding):
-        if sequence.is_cuda:
-            return super().forward(sequence)[0]
-        begin, order = padding.sum(1).sort()  # the longest utterances begin first
-        spared = begin * torch.arange(len(begin) - 1, -1, -1)
-        if not spared.any():
-            return super().forward(sequence)[0]
-        first = int(spared.argmax())  # so many do not wait, and number `first` is still padded
-        start = int(begin[first])
-        source = order.argsort().clamp(max=first)  # (B,): whose states are those of an utterance
-        head, state = super().forward(sequence[order[: first + 1], :start])
-        state = tuple(s.index_select(1, source) for s in state)
-        tail, _ = super().forward(sequence[:, start:], state)  # (B, T - start, 128)
-        return torch.cat([head.index_select(0, source), tail], dim=1)
+
+class AblationModel(nn.Module):
+    """The baseline with one thing changed; the defaults give the baseline from its weights."""
+
+    capturable = True  # on a GPU its training steps may be recorded: see appendix C
+
+    def __init__(self, encoder='lstm', fusion='sum', layer_norm=True, position=True,
+                 modalities=MODALITIES, vision_dim=35, text_dim=300, audio_dim=74):  # fmt: skip
+        super().__init__()
+        self.modalities = tuple(modalities)
+        widths = {'vision': vision_dim, 'text': text_dim, 'audio': audio_dim}
+        for name in self.modalities:
+            norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()
+            self.add_module(f'{name}_norm', norm)
+        for name in self.modalities:
+            self.add_module(f'{name}_fc', nn.Linear(widths[name], 128))
+        for name in self.modalities:
+            self.add_module(f'{name}_lstm', make_encoder(encoder, position))
+        if fusion == 'sum':
+            self.mm_lstm = make_encoder(encoder, position)
+        else:
+            self.fusion = make_fusion(fusion, len(self.modalities))
+        self.fc = nn.Linear(128, 1)
+
+    def forward(self, vision, text, audio):
+        padding = padding_mask(vision, text, audio)
+        features, sequences = {'vision': vision, 'text': text, 'audio': audio}, []
+        for name in self.modalities:
+            x = self.get_submodule(f'{name}_norm')(features[name])
+            x = torch.relu(self.get_submodule(f'{name}_fc')(x))  # (B, T, 128)
+            sequences.append(read_sequence(self.get_submodule(f'{name}_lstm'), x, padding))
+        if hasattr(self, 'mm_lstm'):
+            fused = read_sequence(self.mm_lstm, sum(sequences), padding)[:, -1]  # the last step
+        else:
+            fused = self.fusion(sequences, padding)  # (B, 128)
+        return 6 * torch.sigmoid(self.fc(fused)) - 3  # (B, 1)
 
 
 class PositionEncoding(nn.Module):
@@ -452,10 +473,58 @@ class TransformerEncoder(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, num_layers=1, enable_nested_tensor=False)
 
     def forward(self, sequence, padding):
-        shared = shared_padding(padding)  # masked everywhere, so it need not be computed
-        sequence = self.position(sequence)[:, shared:]
-        output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])
-        return nn.functional.pad(output, (0, 0, shared, 0))  # zeros again: (B, T, 128)
+        sequence = self.position(sequence)  # (B, T, 128)
+        return self.encoder(sequence, src_key_padding_mask=padding)
+
+
+def spread_within_steps(data_path):
+    """Standard deviation within every true step, without and with LayerNorm: two dicts."""
+    data = load_split(data_path, 'train')
+    features = [torch.tensor(getattr(data, name)) for name in MODALITIES]
+    true_step = ~padding_mask(*features)
+    before, after = {}, {}
+    for name, x in zip(MODALITIES, features, strict=True):
+        steps = x[true_step]  # (number of true steps, D)
+        normed = nn.functional.layer_norm(steps, steps.shape[1:])
+        before[name], after[name] = (s.std(dim=1, correction=0).numpy() for s in (steps, normed))
+    return before, after
+
+
+def feature_statistics(data_path):
+    """Mean and standard deviation of every feature over the frames of the training split."""
+    statistics = {}
+    for name in MODALITIES:
+        values = getattr(load_split(data_path, 'train'), name)
+        frames = values[values.any(-1)]  # (frames, D): without padding, without missing faces
+        sd = frames.std(axis=0)
+        statistics[name] = frames.mean(axis=0), np.where(sd > 0, sd, 1).astype(np.float32)
+    return statistics
+
+
+class Standardised(nn.Module):
+    """A model that reads every feature standardised over the frames of the training split.
+
+    `statistics` is {modality: (mean (D,), standard deviation (D,))}. A frame of zeros stays zero.
+    """
+
+    def __init__(self, model, statistics):
+        super().__init__()
+        self.model = model
+        for name, (mean, sd) in statistics.items():
+            self.register_buffer(f'{name}_mean', torch.as_tensor(mean))
+            self.register_buffer(f'{name}_sd', torch.as_tensor(sd))
+
+    def forward(self, vision, text, audio):
+        features = {'vision': vision, 'text': text, 'audio': audio}
+        for name, x in features.items():
+            mean, sd = self.get_buffer(f'{name}_mean'), self.get_buffer(f'{name}_sd')
+            features[name] = (x - mean) / sd * x.any(-1, keepdim=True)
+        return self.model(**features)
+
+
+def build_standardised(statistics, **dims):
+    """The baseline with standardised features in place of LayerNorm."""
+    return Standardised(AblationModel(layer_norm=False, **dims), statistics)
 
 
 class SelfAttentionFusion(nn.Module):
@@ -493,96 +562,6 @@ class CrossAttentionFusion(nn.Module):
             answer, _ = attention(query, others, others, mask, need_weights=False)
             fused.append(self.norm(query + answer))  # (B, T, 128)
         return masked_mean(sum(fused), padding)
-
-
-def make_encoder(encoder, position):
-    """A module (B, T, 128), bool (B, T) -> (B, T, 128): 'lstm' or 'transformer'."""
-    if encoder == 'lstm':
-        return RecurrentEncoder(128, 128, batch_first=True)
-    if encoder == 'transformer':
-        return TransformerEncoder(position)
-    raise ValueError(f"encoder must be 'lstm' or 'transformer'; got {encoder!r}")
-
-
-class ModalityEncoders(nn.Module):
-    """The first half of the baseline: LayerNorm, Linear, ReLU and encoder for each modality."""
-
-    def __init__(self, modalities, widths, layer_norm, encoder, position):
-        super().__init__()
-        self.modalities = tuple(modalities)
-        for name in self.modalities:
-            norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()
-            self.add_module(f'{name}_norm', norm)
-        for name in self.modalities:
-            self.add_module(f'{name}_fc', nn.Linear(widths[name], 128))
-        for name in self.modalities:
-            self.add_module(f'{name}_lstm', make_encoder(encoder, position))
-
-    def encode(self, vision, text, audio):
-        """The output sequence of every modality, a list of (B, T, 128), and the padding mask."""
-        padding = padding_mask(vision, text, audio)
-        features, sequences = {'vision': vision, 'text': text, 'audio': audio}, []
-        unique = UniqueSteps(padding)
-        for name in self.modalities:
-            x = unique.gather(features[name])  # (n, width)
-            x = self.get_submodule(f'{name}_norm')(x)
-            x = torch.relu(self.get_submodule(f'{name}_fc')(x))
-            x = unique.scatter(x)  # (B, T, 128)
-            sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))
-        return sequences, padding
-
-
-class AblationModel(ModalityEncoders):
-    """The baseline with one thing changed; the defaults give the baseline from its weights.
-
-    `encoder`: 'lstm' or 'transformer' (`position=False` leaves its position encoding out).
-    `fusion`: 'sum', 'self_attention' or 'cross_attention'. `modalities` are those used.
-    """
-
-    capturable = True  # not inherited: the same kernels for every batch, `fit` may record them
-
-    def __init__(
-        self,
-        encoder='lstm',
-        fusion='sum',
-        layer_norm=True,
-        position=True,
-        modalities=('vision', 'text', 'audio'),
-        vision_dim=35,
-        text_dim=300,
-        audio_dim=74,
-    ):
-        widths = {'vision': vision_dim, 'text': text_dim, 'audio': audio_dim}
-        super().__init__(modalities, widths, layer_norm, encoder, position)
-        if fusion == 'sum':
-            self.mm_lstm = make_encoder(encoder, position)
-        elif fusion == 'self_attention':
-            self.fusion = SelfAttentionFusion(len(self.modalities))
-        elif fusion == 'cross_attention':
-            self.fusion = CrossAttentionFusion(len(self.modalities))
-        else:
-            raise ValueError(f"fusion must be 'sum', 'self_' or 'cross_attention'; got {fusion!r}")
-        self.fc = nn.Linear(128, 1)
-
-    def forward(self, vision, text, audio):
-        sequences, padding = self.encode(vision, text, audio)
-        if hasattr(self, 'mm_lstm'):
-            fused = self.mm_lstm(sum(sequences), padding)[:, -1]  # the last step: (B, 128)
-        else:
-            shared = shared_padding(padding)  # masked everywhere: cut off
-            fused = self.fusion([s[:, shared:] for s in sequences], padding[:, shared:])
-        return 6 * torch.sigmoid(self.fc(fused)) - 3  # (B, 1)
-
-
-class ConstantModel(nn.Module):
-    """The floor: one number for every utterance, (B, 1), whatever it is shown, however wide."""
-
-    def __init__(self, value, **dims):
-        super().__init__()
-        self.value = nn.Parameter(torch.tensor(float(value)))
-
-    def forward(self, vision, text, audio):
-        return self.value.expand(len(text), 1)
 
 
 class WordDropout(nn.Module):
@@ -720,13 +699,13 @@ def sweep(models, corruptions, score):
 
     `models` is {(name, seed): (model, checkpoint)}; `corruptions` is {level: make}, where `make()`
     gives a corruption, made anew for each model so that all meet the same accidents;
-    `score(model, checkpoint=...)` returns the metrics, a dict.
+    `score(model, checkpoint=...)` returns the metrics, a dict, and something else.
     """
     rows = []
     for (name, seed), (model, checkpoint) in models.items():
         for level, make in corruptions.items():
             with corrupted(model, make()):
-                metrics = score(model, checkpoint=checkpoint)
+                metrics, _ = score(model, checkpoint=checkpoint)
             rows.append({'model': name, 'seed': seed, 'level': level, **metrics})
     return pd.DataFrame(rows)
 

@@ -40,13 +40,15 @@ class FillIn(ClearSolutions):
         self, cell: NotebookNode, resources: dict, cell_index: int
     ) -> tuple[NotebookNode, dict]:
         """Replace the solutions of one cell; a written answer becomes a line that asks for it."""
-        marks = re.compile(r'^( *)### BEGIN SOLUTION (\d+) (.*)$', re.MULTILINE)
+        marks = re.compile(r'^( *)### BEGIN SOLUTION ([\d.]+) (.*)$', re.MULTILINE)
         cell.source = marks.sub(r'\1# TODO \2：\3\n\1### BEGIN SOLUTION', cell.source)
         if cell.cell_type == 'markdown':
             self.text_stub = '（在这里写下你的分析。）'
         self.code_stub = {'python': 'raise NotImplementedError()'}
         cell, resources = super().preprocess_cell(cell, resources, cell_index)
-        stub = re.compile(r'^( *# TODO (\d+)：.*\n *raise NotImplementedError)\(\)$', re.MULTILINE)
+        stub = re.compile(
+            r'^( *# TODO ([\d.]+)：.*\n *raise NotImplementedError)\(\)$', re.MULTILINE
+        )
         cell.source = stub.sub(r"\1('TODO \2 还没有完成')", cell.source)
         return cell, resources
 

@@ -27,6 +27,8 @@ EQUAL = {
     'half away': (11, 3),
     'exact': (1, 1),
     'within half': (9, 5),
+    'prediction not rounded': (2, 2),
+    'label not rounded': (2, 1),
 }
 PER_CLASS = (0.6714285714285715, 0.5986394557823129)  # of PLAIN, by true and by predicted class
 ROUNDING = {
@@ -36,6 +38,8 @@ ROUNDING = {
     'half away': '.5 的处理不同：这里一律远离 0；NumPy 的取整向**偶数**靠（0.5 → 0，2.5 → 2）',
     'exact': '没有取整就比较了，只有恰好相等才算对',
     'within half': '比的是两者相差是否小于 0.5，不是取整之后是否相等',
+    'prediction not rounded': '只取整了真实分数，**预测**没有取整',
+    'label not rounded': '只取整了预测，**真实分数**没有取整',
 }
 
 

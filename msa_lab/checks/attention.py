@@ -1,11 +1,13 @@
-"""Self-check of the two fusions by attention (TODO 12)."""
+"""Self-checks of the two fusions by attention (TODO 12.1 and 12.2)."""
 
 import torch
 from torch import nn
 
 from msa_lab.checks.compare import near, padding_at_front, random_affine, shape_of, standardised
-from msa_lab.checks.failure import fail, self_check
+from msa_lab.checks.failure import CheckFailed, fail, self_check
 from msa_lab.checks.isolation import replaced_globals
+
+NUMBERS = {'SelfAttentionFusion': '12.1', 'CrossAttentionFusion': '12.2'}  # by the class's name
 
 
 class _EncoderDouble(nn.Module):
@@ -28,14 +30,49 @@ class _EncoderDouble(nn.Module):
         return output
 
 
-@self_check(12, '注意力融合')
-def check_attention(SelfAttentionFusion: type, CrossAttentionFusion: type) -> None:
-    """TODO 12: the two fusions by attention, with doubles of the attention layers."""
+@self_check('12.1', '自注意力融合')
+def check_self_attention(SelfAttentionFusion: type) -> None:
+    """TODO 12.1: self-attention over the sequences, with a double of the Transformer encoder."""
+    _judge_with_modalities(_judge_self, SelfAttentionFusion)
+
+
+@self_check('12.2', '交叉注意力融合')
+def check_cross_attention(CrossAttentionFusion: type) -> None:
+    """TODO 12.2: every modality asks the others, with doubles of the attention layers."""
+    _judge_with_modalities(_judge_cross, CrossAttentionFusion)
+
+
+def _judge_with_modalities(judge, fusion_class):
+    """Judge the fusion of three modalities and of two, which a fixed number does not survive."""
     padding = padding_at_front(4, (0, 2, 1))
     for count in (3, 2):
         sequences = [torch.randn(3, 4, 128) for _ in range(count)]
-        _judge_self(SelfAttentionFusion, sequences, padding)
-        _judge_cross(CrossAttentionFusion, sequences, padding)
+        try:
+            judge(fusion_class, sequences, padding)
+        except (CheckFailed, NotImplementedError):
+            raise
+        except Exception as error:
+            if count == 3:
+                raise
+            message = '3 个模态时能运行，2 个模态时出错：个数写死了？用 `len(sequences)`'
+            raise CheckFailed(
+                f'TODO {NUMBERS[fusion_class.__name__]}：{message}。{type(error).__name__}: {error}'
+            ) from error
+
+
+def _judge_influence(name, fusion, sequences, padding, output):
+    """Every true step of every modality should change the output of its utterance."""
+    for i, sequence in enumerate(sequences):
+        for step in range(sequence.shape[1]):
+            changed = [s.clone() for s in sequences]
+            changed[i][:, step] += 1
+            moved = (_fused(name, fusion, changed, padding) - output).abs().amax(dim=1) > 1e-5
+            if not moved[~padding[:, step]].all():
+                fail(
+                    NUMBERS[name],
+                    f'`{name}`：改变第 {i} 个模态的第 {step} 步，结果却不变：'
+                    '每个模态、每个真实的步都应影响结果。',
+                )
 
 
 def _fused(name, fusion, sequences, padding):
@@ -50,13 +87,20 @@ def _fused(name, fusion, sequences, padding):
             raise
         _fail_mask(name)
     if not isinstance(output, torch.Tensor) or output.shape != (3, 128):
-        fail(12, f'`{name}` 应给出每句一个向量 (B, 128)，这里 B=3；得到{shape_of(output)}。')
+        hint = '（沿**特征**那一维拼接了？）' if getattr(output, 'shape', (0,))[-1] > 128 else ''
+        fail(
+            NUMBERS[name],
+            f'`{name}` 应给出每句一个向量 (B, 128)，这里 B=3；得到{shape_of(output)}{hint}。',
+        )
     return output.detach()
 
 
 def _fail_mask(name):
     """Fail because the mask has another number of steps than the sequence."""
-    fail(12, f'`{name}`：填充标记的步数与序列不同：首尾相接了几条序列，padding 也要重复几次。')
+    fail(
+        NUMBERS[name],
+        f'`{name}`：填充标记的步数与序列不同：接了几条序列，padding 也要重复几次。',
+    )
 
 
 def _judge_masking(name, fusion, sequences, padding, output):
@@ -65,7 +109,10 @@ def _judge_masking(name, fusion, sequences, padding, output):
     for s in changed:
         s[padding] += 1
     if not near(output, _fused(name, fusion, changed, padding), 1e-3):
-        fail(12, f'`{name}` 的结果随填充处的内容而变：填充没有屏蔽，或者求平均时算进去了。')
+        fail(
+            NUMBERS[name],
+            f'`{name}` 的结果随填充处的内容而变：没有屏蔽，或者求平均时算进去了。',
+        )
 
 
 def _mean_of_true(x, padding):
@@ -85,38 +132,43 @@ def _judge_self(SelfAttentionFusion, sequences, padding):
     encoder = getattr(fusion, 'encoder', None)
     if isinstance(encoder, _EncoderDouble) and encoder.calls:
         joined, mask, encoded = encoder.calls[-1]
-        _judge_joined(name, joined, mask, sequences, padding, tags)
-        _judge_mean(name, output, encoded, mask)
+        if joined.shape[1] != sequences[0].shape[1]:  # else a scheme of the student's own
+            _judge_joined(name, joined, mask, sequences, padding, tags)
+            _judge_mean(name, output, encoded, mask)
     _judge_masking(name, fusion, sequences, padding, output)
+    _judge_influence(name, fusion, sequences, padding, output)
 
 
 def _judge_joined(name, joined, mask, sequences, padding, tags):
     """The encoder should read the sequences one after the other, each with its tag and padding."""
     count = len(sequences)
     if joined.shape != (3, 4 * count, 128):
-        fail(12, f'`{name}`：编码器应读首尾相接的 {4 * count} 步；读到的{shape_of(joined)}。')
+        fail(
+            NUMBERS[name],
+            f'`{name}`：编码器应读首尾相接的 {4 * count} 步；读到的{shape_of(joined)}。',
+        )
     if mask.sum() != count * padding.sum():
         fail(
-            12,
+            NUMBERS[name],
             f'`{name}`：编码器的填充标记里应有 {count} 份 padding，真实的步不能遮住；'
             f'得到 {int(mask.sum())} 处为 True，应有 {int(count * padding.sum())} 处。',
         )
     untagged = _mean_of_true(torch.cat(sequences, 1), padding.repeat(1, count))
     actual = _mean_of_true(joined, mask)
     if near(actual, untagged):
-        fail(12, f'`{name}`：没有加上 `self.modality`，注意力分不清哪一步来自哪个模态。')
+        fail(NUMBERS[name], f'`{name}`：没有加上 `self.modality`，注意力分不清哪一步来自哪个模态。')
     if tags is not None and not near(actual, untagged + tags.mean(0), 1e-3):
-        fail(12, f'`{name}`：填充标记与序列对不上，或者 `self.modality` 加得不对。')
+        fail(NUMBERS[name], f'`{name}`：填充标记与序列对不上，或者 `self.modality` 加得不对。')
 
 
 def _judge_mean(name, output, encoded, mask):
     """The output should be the mean of the encoder's output over the true steps."""
     if near(output, encoded.mean(1), 1e-3):
-        fail(12, f'`{name}`：把填充的步也算进了平均，只应对真实的步求平均。')
+        fail(NUMBERS[name], f'`{name}`：把填充的步也算进了平均，只应对真实的步求平均。')
     if near(output, encoded[:, -1], 1e-3):
-        fail(12, f'`{name}`：取了最后一步，应对真实的步求平均。')
+        fail(NUMBERS[name], f'`{name}`：取了最后一步，应对真实的步求平均。')
     if not near(output, _mean_of_true(encoded, mask), 1e-3):
-        fail(12, f'`{name}`：结果应是编码器输出在**真实的步**上的平均；数不对。')
+        fail(NUMBERS[name], f'`{name}`：结果应是编码器输出在**真实的步**上的平均；数不对。')
 
 
 class _AttentionDouble(nn.MultiheadAttention):
@@ -142,9 +194,10 @@ def _judge_cross(CrossAttentionFusion, sequences, padding):
     combined = _fused(name, fusion, sequences, padding)
     if not any(double.calls for double in doubles):  # the student's own attention layers
         _judge_masking(name, fusion, sequences, padding, output)
+        _judge_influence(name, fusion, sequences, padding, output)
         return
     if not all(double.calls for double in doubles):
-        fail(12, f'`{name}`：每个模态应各用自己的 `attention[i]`；有的没有用到。')
+        fail(NUMBERS[name], f'`{name}`：每个模态应各用自己的 `attention[i]`；有的没有用到。')
     for i, double in enumerate(doubles):
         for call in double.calls:
             _judge_call(name, i, call, sequences, padding)
@@ -158,18 +211,26 @@ def _judge_call(name, i, call, sequences, padding):
     """One call of attention: modality `i` should ask all others, not itself and no padding."""
     query, key, value, mask = call
     if not near(query, sequences[i]):
-        fail(12, f'`{name}`：第 {i} 个模态的查询应是它自己的序列。')
+        swapped = near(key, sequences[i])
+        hint = '现在查询和键**反**了：自己成了键，别的模态成了查询' if swapped else '现在不是'
+        fail(NUMBERS[name], f'`{name}`：第 {i} 个模态的查询应是它自己的序列；{hint}。')
     if not near(key, value):
-        fail(12, f'`{name}`：键和值应是同一批步（其他模态的）。')
+        fail(NUMBERS[name], f'`{name}`：键和值应是同一批步（其他模态的）。')
     places = [_places(s, key) for s in sequences]
     if places[i] is not None:
         only = all(p is None for j, p in enumerate(places) if j != i)
         mistake = '只问了**自己**' if only else '把**自己**也算进了键和值'
-        fail(12, f'`{name}`：第 {i} 个模态应去问其他的模态；现在它{mistake}。')
+        fail(NUMBERS[name], f'`{name}`：第 {i} 个模态应去问其他的模态；现在它{mistake}。')
     if any(p is None for j, p in enumerate(places) if j != i):
-        fail(12, f'`{name}`：第 {i} 个模态应问**其余所有**模态，键和值里缺了别的模态的步。')
+        fail(
+            NUMBERS[name],
+            f'`{name}`：第 {i} 个模态应问**其余所有**模态，键和值里缺了有的模态。',
+        )
     if mask is None:
-        fail(12, f'`{name}`：没有把填充的标记交给注意力（key_padding_mask），填充没有**屏蔽**。')
+        fail(
+            NUMBERS[name],
+            f'`{name}`：填充的标记没有交给注意力（key_padding_mask），没有**屏蔽**。',
+        )
     hidden = mask if mask.dtype == torch.bool else mask < -1e3
     expected = torch.zeros(key.shape[:2], dtype=torch.bool)
     for place in (p for p in places if p is not None):
@@ -177,7 +238,7 @@ def _judge_call(name, i, call, sequences, padding):
     if hidden.shape != expected.shape or not torch.equal(hidden, expected):
         inverted = hidden.shape == expected.shape and torch.equal(hidden, ~expected)
         hint = '，现在恰好**反**了' if inverted else f'，得到{shape_of(hidden)}'
-        fail(12, f'`{name}`：填充的标记应与键一样长，True 处遮住{hint}。')
+        fail(NUMBERS[name], f'`{name}`：填充的标记应与键一样长，True 处遮住{hint}。')
 
 
 def _places(sequence, key):
@@ -213,5 +274,8 @@ def _judge_combination(name, fusion, actual, sequences, answers, padding):
         (combined(lambda s, a: norm(s + a), over_everything), '把填充的步也算进了平均'),
     ):
         if near(actual, wrong.detach(), 1e-3):
-            fail(12, f'`{name}`：{message}。')
-    fail(12, f'`{name}`：每个模态是归一化的“自己 + 回答”，各模态相加，再对真实的步求平均；数不对。')
+            fail(NUMBERS[name], f'`{name}`：{message}。')
+    fail(
+        NUMBERS[name],
+        f'`{name}`：每个模态是归一化的“自己 + 回答”，各模态相加，再对真实的步求平均；数不对。',
+    )

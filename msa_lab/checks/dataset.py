@@ -22,7 +22,7 @@ def check_dataset(MOSIDataset: type) -> None:
 
 def _judge_length(length, size, split, sizes):
     """`__len__` should give the number of utterances of its split, an integer."""
-    task = f'`len(MOSIDataset(..., {split!r}))` 应是 {size}，即这个划分的样本数'
+    task = f'`len(MOSIDataset(..., {split!r}))` 应是 {size}，即自检自己的小文件里的样本数'
     try:
         value = operator.index(length)
     except TypeError:

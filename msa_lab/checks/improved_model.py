@@ -29,7 +29,7 @@ def check_improved(ImprovedSentimentModel: type) -> None:
             raise CheckFailed(f'TODO 15：换一组特征宽度就出错：{message}') from error
         for mode in (model.train, model.eval):
             mode()
-            _judge_score(model(*features), mode.__name__)
+            _judge_score(model, features, mode.__name__)
     model = ImprovedSentimentModel()
     size = sum(p.numel() for p in model.parameters())
     if size > MOST_PARAMETERS:
@@ -48,12 +48,18 @@ def _utterances(widths):
     return features
 
 
-def _judge_score(score, mode):
+def _judge_score(model, features, mode):
     """A batch of scores should be (4, 1), finite and in (-3, 3)."""
+    score = model(*features)
     if not isinstance(score, torch.Tensor) or score.shape != (4, 1):
         fail(15, f'{mode}() 模式下应返回形状 (B, 1)，这里是 (4, 1)；得到{shape_of(score)}。')
     if not torch.isfinite(score).all():
-        fail(15, f'{mode}() 模式下分数里有 nan 或 inf（有一句没有人脸，全是零：除以了 0？）。')
+        faces = [torch.randn_like(features[0]) * features[1].any(-1, keepdim=True), *features[1:]]
+        if torch.isfinite(model(*faces)).all():
+            cause = '有一句没有人脸，视觉全是零：除以了 0？'
+        else:
+            cause = '与人脸无关：softmax 的一整行（或一整列）都是 −∞？看看遮罩有没有反、dim 对不对'
+        fail(15, f'{mode}() 模式下分数里有 nan 或 inf（{cause}）。')
     largest = score.abs().max().item()
     if largest >= 3:
         fail(15, f'{mode}() 模式下分数应在 (-3, 3) 里；得到的最大绝对值是 {largest:.3f}。')

@@ -109,7 +109,28 @@ def _globals_of(function):
     return getattr(function, '__globals__', None)
 
 
-def without_stubs(function: Callable, number: int, **substitutes: str) -> Callable:
+def leftover_names(solution: Callable) -> set[str]:
+    """Global names of tensors and arrays that a function, or a method of a class, reads."""
+    functions = vars(solution).values() if inspect.isclass(solution) else [solution]
+    names = set()
+    for function in functions:
+        variables = _globals_of(function) or {}
+        for code in _codes(getattr(function, '__code__', None)):
+            values = {name: variables.get(name) for name in code.co_names}
+            names |= {n for n, v in values.items() if isinstance(v, (torch.Tensor, np.ndarray))}
+    return names
+
+
+def _codes(code):
+    """A code object and those of the functions inside it; nothing for None."""
+    if code is not None:
+        yield code
+        for constant in code.co_consts:
+            if inspect.iscode(constant):
+                yield from _codes(constant)
+
+
+def without_stubs(function: Callable, number: int | str, **substitutes: str) -> Callable:
     """The function without the unfilled TODOs of other tasks, so that TODO `number` can be run.
 
     `substitutes` are lines to put in their places, by name: `todo_4='feature = vision'`. A
@@ -139,7 +160,7 @@ class _StubRemover(ast.NodeTransformer):
         self.number, self.substitutes, self.removed = str(number), substitutes, False
 
     def visit_Raise(self, node):
-        stub = re.search(r'NotImplementedError\(.*TODO (\d+)', ast.unparse(node))
+        stub = re.search(r'NotImplementedError\(.*TODO ([\d.]+)', ast.unparse(node))
         if not stub or stub[1] == self.number:
             return node
         self.removed = True

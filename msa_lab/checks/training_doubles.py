@@ -1,4 +1,4 @@
-"""Doubles of what `main` uses, for the self-check of TODO 10."""
+"""Doubles of what `make_loader`, `fit` and `main` use, for the self-checks of TODO 10."""
 
 import math
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class DatasetDouble(Dataset):
 
     def __init__(self, data_path, split='train'):
         if split not in SIZES:
-            fail(10, f'划分的名字应是 {", ".join(map(repr, SIZES))} 之一；得到 {split!r}。')
+            fail('10.1', f'划分的名字应是 {", ".join(map(repr, SIZES))} 之一；得到 {split!r}。')
         type(self).paths = (*self.paths, str(data_path))
         self.split = split
 
@@ -42,6 +42,7 @@ class ModelDouble(nn.Module):
 
     def __init__(self, *args, **kwargs):
         super().__init__()
+        self.arguments = kwargs
         self.fc, self.scale = nn.Linear(300, 1), nn.Parameter(torch.ones(1))
 
     def forward(self, vision, text, audio):
@@ -61,10 +62,10 @@ class WriterDouble(nullcontext):
 
 
 class Recorder:
-    """The doubles of `train_model` and `evaluate`; they record their arguments."""
+    """The doubles of `train_model`, `evaluate` and `fit`; they record their arguments."""
 
     def __init__(self):
-        self.trainings, self.evaluations = [], []
+        self.trainings, self.evaluations, self.fits = [], [], []
         self.metrics = {name: 0.1 * i for i, name in enumerate(METRICS, 1)}
         self.history = []
 
@@ -98,6 +99,11 @@ class Recorder:
             {'epoch': e + 1, 'lr': 1e-3, 'train_loss': 1.0, 'valid_loss': 1.0, **self.metrics}
             for e in range(epochs if isinstance(epochs, int) else 1)
         ]
+        return self.history
+
+    def fit(self, model, data_path, criterion, **settings):
+        """Record model and loss."""
+        self.fits.append((model, criterion))
         return self.history
 
     def evaluate(self, model, loader, criterion, device):

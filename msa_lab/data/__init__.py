@@ -10,7 +10,7 @@ from msa_lab.data.errors import DataError, DataWarning
 from msa_lab.data.format import LABEL_RANGE, METRICS, MODALITIES, SPLITS, STEPS, WIDTHS
 from msa_lab.data.mosi_file import feature_dims, load_file, load_split
 from msa_lab.data.small_file import first_utterances
-from msa_lab.data.split import Split, padding_mask
+from msa_lab.data.split import Split, list_videos, padding_mask
 
 __all__ = [
     'LABEL_RANGE',
@@ -27,6 +27,7 @@ __all__ = [
     'ensure_data',
     'feature_dims',
     'first_utterances',
+    'list_videos',
     'load_file',
     'load_split',
     'padding_mask',

@@ -47,8 +47,8 @@ class Split:
 
     @cached_property
     def videos(self) -> tuple[str, ...]:
-        """The video of each utterance: its id without the segment ('VIDEO[3]', 'VIDEO$_$3')."""
-        return tuple(re.split(r'\[|\$_\$', name)[0] for name in self.ids)
+        """The video of each utterance, as in `list_videos`."""
+        return tuple(list_videos(self.ids))
 
     def words(self, index: int) -> list[str]:
         """One word for each step of the utterance that is not padding.
@@ -72,6 +72,14 @@ class Split:
     def standin(self) -> str:
         """The stand-in that the utterances come from: 'reviews', 'synthetic', or '' for none."""
         return next((name for name in STANDINS if self.ids[0].startswith(f'{name}0')), '')
+
+
+def list_videos(ids: Iterable[str]) -> list[str]:
+    """The video that each utterance is from: its id without the segment, 'VIDEO[3]', 'VIDEO$_$3'.
+
+    The utterances of a video have one speaker.
+    """
+    return [re.split(r'\[|\$_\$', name)[0] for name in ids]
 
 
 def padding_mask(vision: Features, text: Features, audio: Features) -> Features:

@@ -22,6 +22,17 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+def read_sequence(encoder: nn.Module, sequence: Tensor, padding: Tensor) -> Tensor:
+    """What an encoder makes of every step: (B, T, D), bool (B, T) -> (B, T, H).
+
+    `encoder` is an `nn.LSTM` with `batch_first=True`, which reads padding like any other step, or a
+    module that is called with the sequence and the padding mask, as a Transformer encoder is.
+    """
+    if isinstance(encoder, nn.LSTM):
+        return encoder(sequence)[0]
+    return encoder(sequence, padding)
+
+
 def to_score(output: Tensor) -> Tensor:
     """Map real numbers to the scale of the labels, (-3, 3), with a sigmoid; any shape."""
     return 6 * torch.sigmoid(output) - 3

@@ -1,11 +1,19 @@
 """What makes the lab fast and a student need not see: the device, its batches, CUDA graphs.
 
-`default_device`, `DeviceLoader` (batches that stay on the device), `run_as_cuda_graphs`.
-Nothing here may change what a training computes; on the CPU the CUDA graphs do nothing.
+`faster` is the one line of it in `fit`; the study reads padding once (`read_padding_once`).
+Nothing here may change what a training computes, but for the rounding of sums.
 """
 
 from msa_lab.speed.cuda_graphs import run_as_cuda_graphs
 from msa_lab.speed.device import default_device
 from msa_lab.speed.device_loader import DeviceLoader
+from msa_lab.speed.faster import faster
+from msa_lab.speed.padding_once import read_padding_once
 
-__all__ = ['DeviceLoader', 'default_device', 'run_as_cuda_graphs']
+__all__ = [
+    'DeviceLoader',
+    'default_device',
+    'faster',
+    'read_padding_once',
+    'run_as_cuda_graphs',
+]

@@ -13,17 +13,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pandas as pd
+
 CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
+PREDICTIONS = 'predictions.csv'
 # Nothing shows whether the process of an unfinished run was killed or is still training. So its
 # folder stays until no checkpoint was written for a day: no training of this lab takes as long.
 ABANDONED_SECONDS = 24 * 3600
 
 
 def read_row(folder: Path) -> dict | None:
-    """The row of the finished run in a folder; None if there is none or its files are damaged."""
+    """The row of the finished run in a folder; None if there is none or its files are damaged.
+
+    The columns of the predictions stand in the row as arrays (N,).
+    """
     try:
         result = json.loads((folder / RESULT).read_text(encoding='utf-8'))
-        return result['row'] if result['sha256'] == _checksum(result['row'], folder) else None
+        if result['sha256'] != _checksum(result['row'], folder):
+            return None
+        predictions = pd.read_csv(
+            folder / PREDICTIONS,
+            dtype={'video': str},
+            float_precision='round_trip',
+            keep_default_na=False,  # a video may be called 'NA'
+            na_values={'y_true': '', 'y_pred': ''},
+        )
+        return result['row'] | {name: predictions[name].to_numpy() for name in predictions}
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -42,13 +57,14 @@ def working_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(working, ignore_errors=True)
 
 
-def publish(row: dict, working: Path, folder: Path) -> dict:
-    """Write the row into the folder `working` and rename that to `folder`; returns the row.
+def publish(row: dict, predictions: pd.DataFrame, working: Path, folder: Path) -> dict:
+    """Write row and predictions into the folder `working`, rename that to `folder`; read the row.
 
     If another study has published the same run in the meantime, its result is kept, and its row
     returned. A damaged result of this run is replaced. Raises OSError when the run cannot be
     written.
     """
+    predictions.to_csv(working / PREDICTIONS, index=False)
     result = {'row': row, 'sha256': _checksum(row, working)}
     (working / RESULT).write_text(json.dumps(result), encoding='utf-8')
     try:
@@ -61,7 +77,7 @@ def publish(row: dict, working: Path, folder: Path) -> dict:
             folder.rename(damaged)  # in one step, so that nobody finds it half removed
         working.rename(folder)
         shutil.rmtree(damaged, ignore_errors=True)
-    return row
+    return read_row(folder)
 
 
 def remove_abandoned(runs_dir: Path) -> None:
@@ -81,7 +97,8 @@ def _beside(folder):
 
 
 def _checksum(row, folder):
-    """A SHA-256 over a row and the checkpoint that goes with it, as hexadecimal digits."""
+    """A SHA-256 over a row, its checkpoint and its predictions, as hexadecimal digits."""
     checksum = hashlib.sha256(json.dumps(row).encode())
-    checksum.update((folder / CHECKPOINT).read_bytes())
+    for name in (CHECKPOINT, PREDICTIONS):
+        checksum.update((folder / name).read_bytes())
     return checksum.hexdigest()
