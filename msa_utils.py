@@ -15,7 +15,7 @@ import torch
 from sklearn.metrics import f1_score
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -708,6 +708,27 @@ def sweep(models, corruptions, score):
                 metrics, _ = score(model, checkpoint=checkpoint)
             rows.append({'model': name, 'seed': seed, 'level': level, **metrics})
     return pd.DataFrame(rows)
+
+
+def train_on_part(model, data_path, share, *, seed, epochs, checkpoint):
+    """Train a model on a share of the training utterances, chosen by the seed; (number, metrics).
+
+    The metrics are those of the best epoch on the whole validation split.
+    """
+    set_seed(seed)
+    dataset = MOSIDataset(data_path, 'train')
+    chosen = torch.randperm(len(dataset))[: max(int(share * len(dataset)), 16)]
+    part = DataLoader(Subset(dataset, chosen), batch_size=16, shuffle=True)
+    valid = make_loader(data_path, 'valid')
+    device = default_device()
+    optimizer = torch.optim.Adam(model.to(device).parameters(), lr=1e-3)
+    scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(part))
+    loss = model.criterion() if hasattr(model, 'criterion') else nn.MSELoss()
+    history = train_model(
+        model, part, valid, loss, optimizer, scheduler, device, epochs,
+        checkpoint=checkpoint, quiet=True,
+    )  # fmt: skip
+    return len(chosen), history[best_index(history)]
 
 
 def word_influence(model, vision, text, audio):

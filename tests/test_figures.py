@@ -1,5 +1,7 @@
 """Every plot draws, without a warning, also from little data; nothing needs a display."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,20 @@ RESULTS = pd.DataFrame(
         for seed in range(1 if name == 'one seed' else 3)
     ]
 )
+SPLIT = {'video': np.repeat(['a', 'b', 'c', 'd'], 10), 'y_true': SCORES}
+STUDY = pd.DataFrame(  # five experiments near each other and one far away, with predictions
+    [
+        {'experiment': name, 'seed': seed, 'run': f'{name}-{seed}', 'error': '', **SPLIT}
+        | {
+            'valid_Corr': corr + 0.01 * seed,
+            'y_pred': SCORES + 0.1 * (seed + i) * rng.normal(size=40),
+        }
+        for i, (name, corr) in enumerate(
+            {'base': 0.6, 'b': 0.59, 'c': 0.58, 'd': 0.56, 'e': 0.54, 'far': 0.1}.items()
+        )
+        for seed in range(3)
+    ]
+)
 SPREADS = {'vision': np.zeros(9), 'text': np.ones(9), 'audio': rng.uniform(0, 9, 9)}
 SWEEP = pd.DataFrame(
     [
@@ -31,6 +47,14 @@ SWEEP = pd.DataFrame(
         for name in ('baseline', 'improved model')
         for seed in (42, 43)
         for level in (0.0, 0.5)
+    ]
+)
+SIZES = pd.DataFrame(
+    [
+        {'model': name, 'sentences': size, 'seed': seed, 'Corr': 0.1 * i + size / 1600 + 0.1 * seed}
+        for i, name in enumerate(('ridge', 'baseline'))
+        for size in (80, 160, 320)
+        for seed in (0, 1)
     ]
 )
 UTTERANCES = [
@@ -45,6 +69,8 @@ PLOTS = {
     'word_influence': lambda: figures.word_influence(UTTERANCES),
     'calibration': lambda: figures.calibration({'baseline': (SCORES, SCORES[::-1])}),
     'ablation': lambda: figures.ablation(RESULTS, summarize(RESULTS, 'base'), 'base'),
+    'ablation with speakers': lambda: figures.ablation(STUDY, summarize(STUDY, 'base'), 'base'),
+    'learning_curve': lambda: figures.learning_curve(SIZES),
     'layer_norm_statistics': lambda: figures.layer_norm_statistics(SPREADS, SPREADS),
     'losses': figures.losses,
     'label_histogram': lambda: figures.label_histogram({'train': SCORES, 'valid': SCORES[:1]}),
@@ -78,6 +104,7 @@ def test_a_title_is_shown():
         figures.confusion(SCORES, SCORES, title),
         figures.curves(SCALARS, title=title),
         figures.robustness(SWEEP, 'noise', title),
+        figures.learning_curve(SIZES, title),
         figures.word_influence(UTTERANCES, title),
         figures.calibration({'baseline': (SCORES, SCORES)}, title),
     ):
@@ -102,22 +129,71 @@ def test_the_modalities_have_three_colours_and_keep_them():
         figures.ablation(runs, summarize(runs, 'base'), 'base'),
         figures.robustness(sweep, 'missing modality'),
         figures.utterance(frames, ['a', 'b', 'c']),
+        figures.layer_norm_statistics(SPREADS, SPREADS),
     ):
         for ax in figure.axes:
-            for text in (*ax.get_xticklabels(), *ax.get_yticklabels(), ax.yaxis.label):
-                name = text.get_text().partition('\n')[0]
+            labels = ax.xaxis.label, ax.yaxis.label
+            for text in (*ax.get_xticklabels(), *ax.get_yticklabels(), *labels):
+                name = re.split('[:\n]', text.get_text())[0]
                 if name in figures.COLOURS:
                     assert text.get_color() == figures.COLOURS[name]
                     named.add(name)
     assert named == set(figures.COLOURS)
 
 
-def test_a_sweep_is_drawn_as_means_over_seeds():
-    corr, mae = figures.robustness(SWEEP, 'noise').axes
+def test_a_sweep_is_drawn_as_changes_from_the_undamaged_input():
+    """Each seed is compared with itself, and both panels have the same scale: down is worse."""
+    sweep = SWEEP.assign(MAE=1 + 0.2 * SWEEP['level'])
+    corr, mae = figures.robustness(sweep, 'noise').axes
     line = corr.get_lines()[0]
     assert line.get_xdata().tolist() == [0.0, 0.5]
-    np.testing.assert_allclose(line.get_ydata(), [0.6 + 0.425, 0.1 + 0.425])
-    assert mae.get_lines()[0].get_ydata().tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(line.get_ydata(), [0, -0.5], atol=1e-12)
+    np.testing.assert_allclose(mae.get_lines()[0].get_ydata(), [0, 0.1], atol=1e-12)
+    assert corr.get_ylim() == tuple(-limit for limit in mae.get_ylim())
+    assert corr.get_ylim()[0] < -0.5
+    legends = [ax.get_legend().get_texts()[0].get_text() for ax in (corr, mae)]
+    assert legends == ['baseline (Corr 1.02)', 'baseline (MAE 1.00)']
+
+
+def test_the_undamaged_input_is_the_first_of_named_levels():
+    sweep = SWEEP.replace({'level': {0.0: 'nothing', 0.5: 'audio'}})
+    corr, _ = figures.robustness(sweep, 'missing modality').axes
+    points = corr.containers[0][0].get_ydata().astype(float)
+    np.testing.assert_allclose(points, [0, -0.5], atol=1e-12)
+
+
+def test_the_two_intervals_of_an_ablation_look_different():
+    summary = summarize(STUDY, 'base')
+    figure = figures.ablation(STUDY, summary, 'base')
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    seeds, people = '95% interval, other seeds', '95% interval, other speakers'
+    assert labels == ['mean of base', 'one seed', seeds, people]
+    lines = {tuple(np.round(line.get_xdata(), 9)): line for line in figure.axes[0].get_lines()}
+    base, row = summary.loc['base', ('valid_Corr', 'mean')], summary.loc['b', 'valid_Corr']
+    over_seeds, over_people = (
+        lines[tuple(np.round([base + row[low], base + row[high]], 9))]
+        for low, high in (('low', 'high'), ('people_low', 'people_high'))
+    )
+    assert over_people.get_linewidth() > 2 * over_seeds.get_linewidth()
+    assert over_people.get_color() != over_seeds.get_color()
+
+
+def test_a_row_far_from_the_baseline_is_a_number_at_the_edge_of_an_ablation():
+    """So that the others can be told apart: the axis would have to reach from 0.1 to 0.6."""
+    (ax,) = figures.ablation(STUDY, summarize(STUDY, 'base'), 'base').axes
+    low, high = ax.get_xlim()
+    assert [text.get_text() for text in ax.texts] == ['mean 0.11']
+    near = STUDY.loc[STUDY['experiment'] != 'far', 'valid_Corr']
+    assert 0.11 < low < near.min() < near.max() < high
+
+
+def test_a_learning_curve_has_a_tick_for_each_size():
+    (ax,) = figures.learning_curve(SIZES).axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ['80', '160', '320']
+    ridge, baseline = ax.get_lines()
+    assert (ridge.get_label(), baseline.get_label()) == ('ridge', 'baseline')
+    np.testing.assert_allclose(ridge.get_ydata(), [0.1, 0.15, 0.25])
+    assert np.diff(ax.transData.transform(ridge.get_xydata())[:, 0]).std() < 1e-6  # it is doubled
 
 
 def test_a_dollar_in_the_data_begins_no_formula():
@@ -132,9 +208,9 @@ def test_a_dollar_in_the_data_begins_no_formula():
 
 
 def test_every_model_of_the_lab_has_a_colour_and_a_marker_of_its_own():
-    assert list(figures.MODEL_STYLES) == ['baseline', 'TFN', 'improved model']
-    assert len({colour for colour, _ in figures.MODEL_STYLES.values()}) == 3
-    assert len({style[0] for _, style in figures.MODEL_STYLES.values()}) == 3
+    assert list(figures.MODEL_STYLES) == ['baseline', 'TFN', 'improved model', 'ridge']
+    assert len({colour for colour, _ in figures.MODEL_STYLES.values()}) == 4
+    assert len({style[0] for _, style in figures.MODEL_STYLES.values()}) == 4
 
 
 def test_a_bar_for_each_word_up_or_down_and_one_scale():

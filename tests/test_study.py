@@ -1,5 +1,6 @@
 """The study runner: resumable, independent of order and workers, honest about failures.
 
+It validates; the test split is read later, by another function, when the choice is written down.
 Real processes are killed, a real Dask cluster is started; the models are small so that it is quick.
 """
 
@@ -22,11 +23,12 @@ from scipy import stats
 from torch import nn
 
 import msa_utils
-from msa_lab.data import METRICS
+from msa_lab.data import METRICS, load_split
 from msa_lab.study import (
     Experiment,
-    ablation_table,
-    difference_in_words,
+    difference_table,
+    evaluate_chosen,
+    join,
     metrics_table,
     run_study,
     seeds_note,
@@ -35,6 +37,7 @@ from msa_lab.study import (
 )
 from msa_lab.study.fingerprint import fingerprint
 from msa_lab.study.run_folders import ABANDONED_SECONDS
+from msa_lab.study.seeds import own_random_numbers
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,7 +61,9 @@ def toy_train(model, data, criterion, *, epochs, checkpoint, log_dir):
 
 def toy_evaluate(model, data, criterion, checkpoint):
     weights = torch.load(checkpoint, weights_only=True)
-    return {'Corr': float(weights['weight'].sum()) + np.random.rand(), 'MAE': data['shift']}
+    y_pred = weights['weight'].flatten().numpy() + np.random.rand()
+    predictions = {'video': ['NA', 'a', 'b', 'b'], 'y_true': [1.0, 2, 3, 4], 'y_pred': y_pred}
+    return {'Corr': float(y_pred.sum()), 'MAE': data['shift']}, pd.DataFrame(predictions)
 
 
 def started():
@@ -89,15 +94,20 @@ def same(a, b):
 
 def test_one_row_per_experiment_and_seed(workdir, capsys):
     table = run_study(TOYS, seeds=[42, 43], **TOY)
-    metrics = ['valid_Corr', 'valid_MAE', 'test_Corr', 'test_MAE']
+    assert table['error'].tolist() == [''] * 6
     first, last = ['experiment', 'seed', 'best_epoch'], ['parameters', 'seconds', 'run', 'error']
-    assert list(table) == [*first, *metrics, *last]
+    predicted = ['video', 'y_true', 'y_pred']
+    assert list(table) == [*first, 'valid_Corr', 'valid_MAE', *last, *predicted]
+    assert table['video'][0].tolist() == ['NA', 'a', 'b', 'b']
+    assert table['y_true'][0].tolist() == [1.0, 2.0, 3.0, 4.0]
     assert table['experiment'].tolist() == ['baseline'] * 2 + ['huber'] * 2 + ['no bias'] * 2
     assert table['seed'].tolist() == [42, 43] * 3
     assert table['parameters'].tolist() == [5, 5, 5, 5, 4, 4]
     assert (table['error'] == '').all()
-    assert (table['test_MAE'] == 1.5).all()
-    assert table['test_Corr'].nunique() == 6
+    assert (table['valid_MAE'] == 1.5).all()
+    assert table['valid_Corr'].nunique() == 6
+    for y_pred, corr in zip(table['y_pred'], table['valid_Corr'], strict=True):
+        assert y_pred.sum() == pytest.approx(corr)
     out = capsys.readouterr().out
     assert '6/6' in out
     folders = sorted(p.name.rsplit('-', 1)[0] for p in Path('runs').glob('[!.]*'))
@@ -153,6 +163,8 @@ DAMAGE = {
     'a cut checkpoint': ('best_model.pth', lambda raw: raw[:-1]),
     'a flipped bit in the weights': ('best_model.pth', lambda raw: raw[:-30] + b'?' + raw[-29:]),
     'no checkpoint': ('best_model.pth', None),
+    'a changed prediction': ('predictions.csv', lambda raw: raw.replace(b'NA,1.0', b'NA,1.5')),
+    'no predictions': ('predictions.csv', None),
 }
 
 
@@ -199,7 +211,7 @@ def test_the_loss_is_that_of_the_experiment_or_the_model_or_mse(workdir):
         Experiment('Huber by request', lambda: nn.Linear(4, 1), nn.HuberLoss()),
         Experiment('Huber by the model', build),
     ]
-    scores = run_study(experiments, seeds=[42], **TOY)['test_Corr']
+    scores = run_study(experiments, seeds=[42], **TOY)['valid_Corr']
     assert scores[0] == scores[1] != scores[2] == scores[3]
 
 
@@ -258,6 +270,7 @@ def test_names_must_differ(workdir):
 SCRIPT = """
 import sys, time, os
 from pathlib import Path
+import pandas as pd
 import torch
 from torch import nn
 from msa_lab.study import Experiment, run_study
@@ -271,7 +284,8 @@ def train(model, data, criterion, *, epochs, checkpoint, log_dir):
     return [{'epoch': 1, 'Corr': value}]
 
 def evaluate(model, data, criterion, checkpoint):
-    return {'Corr': torch.randn(1).item()}
+    predictions = pd.DataFrame({'video': ['a'], 'y_true': [1.0], 'y_pred': [torch.randn(1).item()]})
+    return {'Corr': torch.randn(1).item()}, predictions
 
 experiments = [Experiment(f'e{i}', lambda: nn.Linear(4, 1)) for i in range(24)]
 table = run_study(experiments, data=None, train=train, evaluate=evaluate, seeds=[42], epochs=1,
@@ -350,7 +364,7 @@ def lab_study(small_file, runs_dir, n_jobs):
         experiments,
         data=Path(small_file),
         train=partial(msa_utils.fit, quiet=True),
-        evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
+        evaluate=msa_utils.evaluate_valid_split,
         seeds=[42, 43],
         epochs=2,
         runs_dir=runs_dir,
@@ -397,6 +411,7 @@ def test_the_default_of_the_ablations_trains_like_the_baseline(small_file, workd
     torch.set_num_threads(1)
     set_seed(42)
     model = msa_utils.MultimodalSentimentAnalysisModel()
+    set_seed(42)  # so that the order of the batches does not depend on the model
     history = msa_utils.fit(
         model, small_file, nn.MSELoss(), epochs=2, checkpoint='b.pth', quiet=True
     )
@@ -414,6 +429,147 @@ def test_set_seed_fixes_the_workspace_of_cublas_unless_it_is_set(monkeypatch):
     monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':16:8')
     set_seed(0)
     assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':16:8'
+
+
+class Noisy(nn.Linear):
+    """A model that draws a random number in every pass, as dropout does."""
+
+    def forward(self, x):
+        return super().forward(x) + 0 * torch.rand(1)
+
+
+class NoisyLoss(nn.MSELoss):
+    """A loss that draws, and that calls the model again, as those of some systems do."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.models = (model,)
+
+    def forward(self, output, label):
+        return super().forward(output, label) + 0 * self.models[0](torch.zeros(1, 4)).sum()
+
+
+def test_with_one_seed_all_experiments_see_the_batches_in_the_same_order(workdir):
+    """Whatever the model draws when it is built, and while it is trained."""
+    orders = {}
+
+    def train(model, data, criterion, *, epochs, checkpoint, log_dir):
+        order = orders[Path(log_dir).name.split('-seed')[0]] = []
+        for _ in range(3):
+            order.append(torch.randperm(20).tolist())
+            criterion(model(torch.zeros(2, 4)).squeeze(-1), torch.zeros(2))
+        torch.save(model.state_dict(), checkpoint)
+        return [{'epoch': 1, 'Corr': 0.5}]
+
+    noisy = Noisy(4, 1)
+    experiments = [
+        Experiment('plain', lambda: nn.Linear(4, 1)),
+        Experiment('larger', lambda: nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 1))),
+        Experiment('noisy', lambda: Noisy(4, 1)),
+        Experiment('noisy loss', lambda: noisy, NoisyLoss(noisy)),
+    ]
+
+    def evaluate(model, data, criterion, checkpoint):
+        return {'Corr': 0.5}, pd.DataFrame({'video': ['a'], 'y_true': [0.0], 'y_pred': [0.0]})
+
+    table = run_study(experiments, seeds=[1], **TOY | {'train': train, 'evaluate': evaluate})
+    assert (table['error'] == '').all(), table['error'].tolist()
+    assert len(orders) == 4
+    assert all(order == orders['plain'] for order in orders.values())
+    assert orders['plain'][0] != orders['plain'][1]
+
+
+def test_what_a_model_draws_has_a_stream_of_its_own_also_after_an_error():
+    class Failing(nn.Module):
+        def forward(self):
+            torch.rand(5)
+            raise RuntimeError('no')
+
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    model = Failing()
+    with own_random_numbers(model), pytest.raises(RuntimeError):
+        model()
+    assert torch.equal(torch.rand(2), expected)
+    assert not model._forward_hooks
+    assert not model._forward_pre_hooks
+
+
+def test_the_test_split_is_read_for_trained_experiments_when_the_choice_is_on_the_disk(workdir):
+    results = run_study(TOYS, seeds=[42, 43], **TOY)
+    read = []
+
+    def evaluate(model, data, criterion, checkpoint):
+        read.append(type(criterion).__name__)
+        return toy_evaluate(model, data, criterion, checkpoint)
+
+    arguments = dict(data=TOY['data'], evaluate=evaluate, choice='choice.txt', n_jobs=1)
+    with pytest.raises(FileNotFoundError, match=r'choice\.txt: write the choice down'):
+        evaluate_chosen(TOYS[:2], results, **arguments)
+    assert read == []
+    Path('choice.txt').touch()
+    started()
+    tested = evaluate_chosen(TOYS[:2], results, **arguments)
+    assert started() == []  # nothing is trained
+    assert read == ['MSELoss', 'MSELoss', 'HuberLoss', 'HuberLoss']
+    assert tested['experiment'].tolist() == ['baseline'] * 2 + ['huber'] * 2
+    assert 'valid_Corr' not in tested
+    assert tested['test_Corr'].nunique() == 4
+    assert tested['run'].tolist() == results['run'][:4].tolist()
+    assert summarize(tested, 'baseline').loc['huber', ('test_Corr', 'mean')] == pytest.approx(
+        tested['test_Corr'][2:].mean()
+    )
+
+
+def test_a_failed_run_is_not_tested_and_keeps_its_error(workdir):
+    experiments = [TOYS[0], Experiment('bad', broken)]
+    results = run_study(experiments, seeds=[42], **TOY)
+    Path('choice.txt').touch()
+    tested = evaluate_chosen(
+        experiments, results, data=TOY['data'], evaluate=toy_evaluate, choice='choice.txt'
+    )
+    assert tested['error'].tolist() == ['', 'RuntimeError: no such layer']
+    assert tested['test_Corr'].isna().tolist() == [False, True]
+
+
+def test_options_go_to_every_build_and_make_another_run(workdir):
+    experiments = [Experiment('a', partial(nn.Linear, 4)), Experiment('b', partial(nn.Linear, 4))]
+    narrow, wide = (
+        run_study(experiments, seeds=[1], **TOY, build_options={'out_features': 1, 'bias': bias})
+        for bias in (False, True)
+    )
+    assert narrow['parameters'].tolist() == [4, 4]
+    assert wide['parameters'].tolist() == [5, 5]
+    assert not set(narrow['run']) & set(wide['run'])
+
+
+def test_the_lab_s_own_study_reads_no_test_split(small_file, workdir, monkeypatch):
+    opened = []
+    original = msa_utils.MOSIDataset.__init__
+
+    def counting(self, data_path, split='train'):
+        opened.append(split)
+        original(self, data_path, split)
+
+    monkeypatch.setattr(msa_utils.MOSIDataset, '__init__', counting)
+    experiments = [Experiment('baseline', msa_utils.AblationModel)]
+    setting = dict(data=Path(small_file), n_jobs=1)
+    results = run_study(
+        experiments, **setting, train=partial(msa_utils.fit, quiet=True),
+        evaluate=msa_utils.evaluate_valid_split, seeds=[42], epochs=1,
+    )  # fmt: skip
+    assert (results['error'] == '').all()
+    assert set(opened) == {'train', 'valid'}
+    Path('choice.txt').touch()
+    tested = evaluate_chosen(
+        experiments, results, **setting, choice='choice.txt',
+        evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
+    )  # fmt: skip
+    assert opened[-1] == 'test'
+    data = load_split(small_file, 'test')
+    assert tested['video'][0].tolist() == list(data.videos)
+    assert tested['y_true'][0] == pytest.approx(data.labels)
 
 
 def table_of(values):
@@ -435,6 +591,7 @@ def test_summary_against_scipy():
     assert row['diff'] == pytest.approx(np.mean(other) - np.mean(base))
     interval = stats.ttest_rel(other, base).confidence_interval(0.95)
     assert (row['low'], row['high']) == pytest.approx((interval.low, interval.high))
+    assert np.isnan(row['people_low'])  # no predictions, no speakers
     assert summary.loc['base', ('valid_Corr', 'diff')] == 0
     assert summary['seeds'].tolist() == [4, 4]
 
@@ -448,48 +605,115 @@ def test_differences_are_paired_by_seed_and_failed_runs_left_out():
     assert (row['diff'], row['low'], row['high']) == pytest.approx((0.1, 0.1, 0.1))
 
 
-def test_one_seed_has_a_difference_and_no_interval():
+def with_predictions(speakers=12, each=20, seeds=(0, 1)):
+    """Results of a baseline and of a model whose errors are smaller for half of the speakers."""
+    rng = np.random.default_rng(5)
+    video = np.repeat([f'v{i}' for i in range(speakers)], each)
+    y_true = rng.normal(size=len(video))
+    better = np.repeat(np.arange(speakers) % 2 == 0, each)
+    rows = []
+    for seed in seeds:
+        noise = rng.normal(size=len(video))
+        for name, scale in (('base', 1.0), ('half', np.where(better, 0.2, 1.0))):
+            y_pred = y_true + scale * noise
+            scores = {
+                'valid_Corr': np.corrcoef(y_pred, y_true)[0, 1],
+                'valid_MAE': np.abs(y_pred - y_true).mean(),
+                'valid_Mult_acc_7': 0.5,
+            }
+            arrays = {'video': video, 'y_true': y_true, 'y_pred': y_pred}
+            rows.append(
+                {'experiment': name, 'seed': seed, 'error': '', 'run': '', **scores, **arrays}
+            )
+    return pd.DataFrame(rows)
+
+
+def test_the_interval_over_speakers_against_a_plain_bootstrap():
+    """Whole videos are drawn, the metrics computed anew, the difference averaged over seeds."""
+    results = with_predictions()
+    summary = summarize(results, 'base')
+    rng, draws = np.random.default_rng(1), {'Corr': [], 'MAE': []}
+    videos = np.unique(results['video'][0])
+    rows = {name: np.flatnonzero(results['video'][0] == name) for name in videos}
+    for _ in range(600):
+        drawn = np.concatenate([rows[name] for name in rng.choice(videos, len(videos))])
+        scores = {'Corr': [], 'MAE': []}
+        for _, row in results.iterrows():
+            y_true, y_pred = row['y_true'][drawn], row['y_pred'][drawn]
+            sign = 1 if row['experiment'] == 'half' else -1
+            scores['Corr'].append(sign * np.corrcoef(y_true, y_pred)[0, 1])
+            scores['MAE'].append(sign * np.abs(y_true - y_pred).mean())
+        for metric, values in scores.items():
+            draws[metric].append(sum(values) / 2)
+    for metric, values in draws.items():
+        row = summary.loc['half', f'valid_{metric}']
+        expected = np.quantile(values, (0.025, 0.975))
+        assert (row['people_low'], row['people_high']) == pytest.approx(expected, abs=0.02)
+        assert row['people_low'] < row['diff'] < row['people_high']
+    assert np.isnan(summary.loc['half', ('valid_Mult_acc_7', 'people_low')])
+    base = summary.loc['base', 'valid_MAE']
+    assert (base['people_low'], base['people_high']) == (0, 0)
+
+
+def test_one_video_gives_no_interval_over_speakers():
+    summary = summarize(with_predictions(speakers=1), 'base')
+    assert np.isnan(summary.loc['half', ('valid_MAE', 'people_low')])
+
+
+def test_a_constant_prediction_has_no_correlation_on_any_sample():
+    results = with_predictions()
+    constant = results[results['experiment'] == 'base'].assign(experiment='constant')
+    constant['y_pred'] = [np.full(240, 0.3)] * 2
+    constant['valid_Corr'] = np.nan
+    summary = summarize(join(results, constant), 'base')
+    assert np.isnan(summary.loc['constant', ('valid_Corr', 'people_low')])
+    assert np.isfinite(summary.loc['constant', ('valid_MAE', 'people_low')])
+
+
+def test_one_seed_has_a_difference_and_no_interval_over_seeds():
     summary = summarize(table_of({'base': [0.5], 'other': [0.6]}), 'base')
     assert summary.loc['other', ('valid_Corr', 'diff')] == pytest.approx(0.1)
     assert np.isnan(summary.loc['other', ('valid_Corr', 'low')])
-    assert '不能下结论' in difference_in_words(summary, 'other', 'valid_Corr')
-    assert '草图' in seeds_note(summary)
+    assert '粗略结果' in seeds_note(summary)
 
 
-def test_the_sentence_says_what_the_interval_says():
-    values = {'base': [0.50, 0.52, 0.51], 'higher': [0.60, 0.63, 0.61], 'same': [0.50, 0.55, 0.49]}
-    summary = summarize(table_of(values), 'base')
-    assert '不含 0' in difference_in_words(summary, 'higher', 'valid_Corr')
-    assert '看不出差别' in difference_in_words(summary, 'same', 'valid_Corr')
-    assert '+0.103' in difference_in_words(summary, 'higher', 'valid_Corr')
-    assert '3 个种子' in seeds_note(summary)
+def test_the_table_of_differences_says_which_intervals_exclude_zero():
+    results = with_predictions(seeds=(0, 1, 2))
+    rows = {('half', 'base'): 'half − base', ('base', 'half'): 'base − half'}
+    table = difference_table(results, rows, ('valid_MAE', 'valid_Mult_acc_7'))
+    assert list(table.index) == list(rows.values())
+    difference = results.groupby('experiment')['valid_MAE'].mean().diff().iloc[-1]
+    assert table['valid_MAE', '差'].tolist() == [f'{difference:+.3f}', f'{-difference:+.3f}']
+    assert table['valid_MAE', '不含 0'].tolist() == ['两个都是'] * 2
+    low, high = summarize(results, 'base').loc['half', 'valid_MAE'][['people_low', 'people_high']]
+    assert table['valid_MAE', '换人 [95%]'].iloc[0] == f'[{low:+.3f},\xa0{high:+.3f}]'
+    assert table['valid_Mult_acc_7', '换人 [95%]'].tolist() == ['', '']
+    assert table['valid_Mult_acc_7', '不含 0'].tolist() == ['无', '无']
+    assert '5 个种子' in seeds_note(summarize(with_predictions(seeds=range(5)), 'base'))
 
 
-def test_the_table_shows_means_intervals_failures_and_what_is_undefined():
-    table = table_of(
-        {'base': [0.50, 0.52], 'other': [0.60, 0.63], 'flat': [np.nan] * 2, 'bad': [0]}
+def test_tables_are_joined_without_repeating_a_run():
+    first, second = (
+        table_of({'base': [0.1, 0.2]}),
+        table_of({'base': [0.9, 0.2], 'new': [0.3, 0.4]}),
     )
-    table = table.assign(valid_MAE=1.25, test_Corr=0.4, parameters=12345.0, seconds=2.0)
-    table.loc[table['experiment'] == 'bad', ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
-    text = ablation_table(table, summarize(table, 'base'), ['base', 'other', 'flat', 'bad'])
-    means = ['0.510\xa0±\xa00.014', '0.615\xa0±\xa00.021', '无定义']
-    assert text['valid_Corr'].tolist() == [*means, '失败：RuntimeError: no']
-    assert text.loc['other', '与基线之差 [95% 区间]'] == '+0.105 [+0.041,\xa0+0.169]'
-    assert text.loc['flat', '与基线之差 [95% 区间]'] == ''
-    assert text.loc['base', '与基线之差 [95% 区间]'] == ''
-    assert text.loc['other', '参数量'] == '12,345'
-    assert text.loc['other', '种子'] == '2/2'
+    table = join(first, second)
+    assert table['experiment'].tolist() == ['base', 'base', 'new', 'new']
+    assert table['valid_Corr'].tolist() == [0.1, 0.2, 0.3, 0.4]
 
 
 def test_the_table_of_metrics_has_a_row_for_each_experiment_and_leaves_failed_runs_out():
-    table = table_of({'base': [0.50, 0.52], 'other': [0.6, 0.7], 'flat': [np.nan]})
+    table = table_of({'base': [0.50, 0.52], 'other': [0.6, 0.7], 'flat': [np.nan], 'bad': [0]})
     table = table.assign(valid_MAE=1.25, parameters=12345.0, seconds=2.0)
     table.loc[3, ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
-    text = metrics_table(table, ['other', 'base', 'flat'], 'valid')
-    assert list(text.index) == ['other', 'base', 'flat']
-    assert list(text) == ['Corr', 'MAE', '参数量', '秒/次']
-    assert text['Corr'].tolist() == ['0.600', '0.510\xa0±\xa00.014', '无定义']
-    assert text.loc['base'].tolist()[1:] == ['1.250\xa0±\xa00.000', '12,345', '2']
+    table.loc[5, ['error', 'valid_Corr']] = 'RuntimeError: no', np.nan
+    text = metrics_table(table, ['other', 'base', 'flat', 'bad'], 'valid')
+    assert list(text.index) == ['other', 'base', 'flat', 'bad']
+    assert list(text) == ['Corr', 'MAE', '参数量', '秒/次', '种子']
+    assert text['Corr'].tolist()[:3] == ['0.600', '0.510\xa0±\xa00.014', '无定义']
+    assert text.loc['base'].tolist()[1:] == ['1.250\xa0±\xa00.000', '12,345', '2', '2/2']
+    assert text.loc['other', '种子'] == '1/2'
+    assert text.loc['bad', 'MAE'] == '失败：RuntimeError: no'
 
 
 def test_an_unknown_baseline_is_refused():

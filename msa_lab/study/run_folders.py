@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 CHECKPOINT, RESULT, UNFINISHED = 'best_model.pth', 'result.json', '.unfinished'
 PREDICTIONS = 'predictions.csv'
+SCORES = 'y_true', 'y_pred'
 # Nothing shows whether the process of an unfinished run was killed or is still training. So its
 # folder stays until no checkpoint was written for a day: no training of this lab takes as long.
 ABANDONED_SECONDS = 24 * 3600
@@ -31,14 +33,10 @@ def read_row(folder: Path) -> dict | None:
         result = json.loads((folder / RESULT).read_text(encoding='utf-8'))
         if result['sha256'] != _checksum(result['row'], folder):
             return None
-        predictions = pd.read_csv(
-            folder / PREDICTIONS,
-            dtype={'video': str},
-            float_precision='round_trip',
-            keep_default_na=False,  # a video may be called 'NA'
-            na_values={'y_true': '', 'y_pred': ''},
-        )
-        return result['row'] | {name: predictions[name].to_numpy() for name in predictions}
+        # As text: numbers keep every digit, and a video may be called 'NA'.
+        text = pd.read_csv(folder / PREDICTIONS, dtype=str, keep_default_na=False)
+        numbers = {name: np.array([float(x or 'nan') for x in text[name]]) for name in SCORES}
+        return result['row'] | {'video': np.array(list(text['video'])), **numbers}
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -152,10 +152,11 @@ def evaluate_chosen(
     if not Path(choice).is_file():
         raise FileNotFoundError(f'{choice}: write the choice down before the test split is read')
     by_name = {e.name: e for e in _with_options(experiments, build_options)}
+    folder = Path(runs_dir).absolute()  # a worker may stand in another directory
     rows = results[results['experiment'].isin(by_name)].drop(columns=PREDICTED).to_dict('records')
     tested = joblib.Parallel(n_jobs=_processes(n_jobs))(
         joblib.delayed(_evaluate)(
-            by_name[row['experiment']], data, evaluate, Path(runs_dir) / row['run'] / CHECKPOINT
+            by_name[row['experiment']], data, evaluate, folder / row['run'] / CHECKPOINT
         )
         for row in rows
         if not row['error']
