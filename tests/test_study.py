@@ -744,6 +744,46 @@ def test_the_key_follows_code_data_and_settings(tmp_path, monkeypatch):
     assert key != fingerprint('name', uses_helper, nn.HuberLoss(delta=1.0), file, 20)
 
 
+class Part(nn.Module):
+    def forward(self, x):
+        return x + 1
+
+
+class Configurable(nn.Module):
+    """A model with an optional part, as the ablations have them."""
+
+    def __init__(self, with_part):
+        super().__init__()
+        self.part = Part() if with_part else nn.Identity()
+
+
+def test_a_part_that_is_not_built_leaves_the_key_alone(workdir, monkeypatch):
+    """It may be written later, in another cell; where it is built a change makes a new run."""
+
+    def folders():
+        experiments = [Experiment(str(on), partial(Configurable, on)) for on in (False, True)]
+        return run_study(experiments, seeds=[1], **TOY)['run'].tolist()
+
+    def no_forward(self, x):
+        return x
+
+    first = folders()
+    monkeypatch.setitem(globals(), 'Part', type('Part', (Part,), {'forward': no_forward}))
+    second = folders()
+    assert first[0] == second[0]
+    assert first[1] != second[1]
+    monkeypatch.delitem(globals(), 'Part')
+    assert folders()[0] == first[0]
+
+
+def test_building_for_the_key_does_not_disturb_the_random_numbers(workdir):
+    torch.manual_seed(4)
+    expected = torch.rand(1)
+    torch.manual_seed(4)
+    run_study(TOYS[:1], seeds=[1], **TOY | {'n_jobs': 2})
+    assert torch.equal(torch.rand(1), expected)
+
+
 def test_the_key_tells_lambdas_on_one_line_apart():
     first, second = (lambda: nn.Linear(4, 1)), (lambda: nn.Linear(4, 2))
     assert fingerprint(first) != fingerprint(second)

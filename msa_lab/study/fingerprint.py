@@ -2,6 +2,10 @@
 
 Code counts by what it does: a function or class is described by its compiled form and by that of
 everything of ours that it uses. So a new comment keeps the key, and a changed helper changes it.
+
+Of the model classes that a function may build, those that it does build count: a configurable model
+names parts that most of its variants do without, and that may not even be defined yet. So
+`fingerprint` does not follow such names, and a study adds the `module_classes` of a built model.
 """
 
 import dis
@@ -14,6 +18,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import joblib
+from torch import nn
 
 STDLIB = Path(sysconfig.get_path('stdlib'))
 
@@ -24,6 +29,11 @@ def fingerprint(*values: Any) -> str:
     A `Path` to a file stands for the content of the file, a function or class for its code.
     """
     return hashlib.sha256('\n'.join(_describe(values, set())).encode()).hexdigest()[:12]
+
+
+def module_classes(model: nn.Module) -> list[type]:
+    """The classes of a model and of all its sub-modules, in the order of their names."""
+    return sorted({type(module) for module in model.modules()}, key=_full_name)
 
 
 def _describe(value, seen):
@@ -85,6 +95,7 @@ def _describe_function(function, seen):
     code, variables = function.__code__, function.__globals__
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
     referred = [variables[name] for name in _list_globals(code) if name in variables]
+    referred = [value for value in referred if not _is_module_class(value)]
     defaults = (function.__defaults__, function.__kwdefaults__)
     return ['def', *_describe((code, defaults, enclosed, referred), seen)]
 
@@ -97,6 +108,11 @@ def _list_globals(code):
         if isinstance(constant, CodeType):
             names.update(_list_globals(constant))
     return sorted(names)
+
+
+def _is_module_class(value):
+    """Whether a value is a class of models or of their parts."""
+    return isinstance(value, type) and issubclass(value, nn.Module)
 
 
 def _is_ours(definition):

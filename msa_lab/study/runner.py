@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from msa_lab.models import count_parameters
 from msa_lab.speed import read_padding_once
-from msa_lab.study.fingerprint import fingerprint
+from msa_lab.study.fingerprint import fingerprint, module_classes
 from msa_lab.study.run_folders import (
     CHECKPOINT,
     publish,
@@ -179,10 +179,20 @@ def _list_runs(experiments, seeds, protocol, runs_dir):
     settings = (protocol.data, protocol.train, protocol.evaluate, protocol.epochs)
     common = fingerprint(*settings, torch.__version__)
     for experiment in experiments:
-        key = fingerprint(experiment.name, experiment.build, experiment.criterion, common)
+        built = _classes_built_by(experiment.build)
+        key = fingerprint(experiment.name, experiment.build, experiment.criterion, built, common)
         name = ''.join(c if c.isalnum() else '-' for c in experiment.name).strip('-')
         for seed in seeds:
             yield Run(experiment, seed, runs_dir / f'{name}-seed{seed}-{key}')
+
+
+def _classes_built_by(build):
+    """The classes of the model that `build` returns; none when it fails, as its run will report."""
+    with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they are
+        try:
+            return module_classes(build())
+        except Exception:
+            return []
 
 
 def _perform_all(runs, protocol, n_jobs):
