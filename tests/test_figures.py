@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from msa_lab.report import figures
+from msa_lab.report import drawing, figures
 from msa_lab.study import summarize
 
 rng = np.random.default_rng(0)
@@ -119,11 +119,11 @@ def test_confusion_counts_every_utterance_in_its_row():
 
 def test_the_modalities_have_three_colours_and_keep_them():
     """Whatever names a modality beside an axis is written in its colour, in every figure."""
-    assert sorted(figures.COLOURS) == ['audio', 'text', 'vision']
-    assert len(set(figures.COLOURS.values())) == 3
+    assert sorted(drawing.COLOURS) == ['audio', 'text', 'vision']
+    assert len(set(drawing.COLOURS.values())) == 3
     runs = RESULTS.replace({'experiment': {'other': 'vision', 'one seed': 'text'}})
     sweep = SWEEP.assign(level=['nothing', 'audio'] * 4)
-    frames = {name: rng.normal(size=(3, 4)) for name in figures.COLOURS}
+    frames = {name: rng.normal(size=(3, 4)) for name in drawing.COLOURS}
     named = set()
     for figure in (
         figures.ablation(runs, summarize(runs, 'base'), 'base'),
@@ -135,10 +135,10 @@ def test_the_modalities_have_three_colours_and_keep_them():
             labels = ax.xaxis.label, ax.yaxis.label
             for text in (*ax.get_xticklabels(), *ax.get_yticklabels(), *labels):
                 name = re.split('[:\n]', text.get_text())[0]
-                if name in figures.COLOURS:
-                    assert text.get_color() == figures.COLOURS[name]
+                if name in drawing.COLOURS:
+                    assert text.get_color() == drawing.COLOURS[name]
                     named.add(name)
-    assert named == set(figures.COLOURS)
+    assert named == set(drawing.COLOURS)
 
 
 def test_a_sweep_is_drawn_as_changes_from_the_undamaged_input():
@@ -199,7 +199,7 @@ def test_a_learning_curve_has_a_tick_for_each_size():
 def test_a_dollar_in_the_data_begins_no_formula():
     """MMSA calls an utterance `vid$_$3`; people say "$5"."""
     utterances = [(['$5', 'or', '$_$'], np.array([0.2, 0.3, 0.5]), 'vid$_$3')]
-    frames = {name: np.random.default_rng(0).normal(size=(3, 4)) for name in figures.COLOURS}
+    frames = {name: np.random.default_rng(0).normal(size=(3, 4)) for name in drawing.COLOURS}
     for figure in (
         figures.word_influence(utterances, 'vid$_$3'),
         figures.utterance(frames, utterances[0][0], 'vid$_$3'),
@@ -208,9 +208,9 @@ def test_a_dollar_in_the_data_begins_no_formula():
 
 
 def test_every_model_of_the_lab_has_a_colour_and_a_marker_of_its_own():
-    assert list(figures.MODEL_STYLES) == ['baseline', 'TFN', 'improved model', 'ridge']
-    assert len({colour for colour, _ in figures.MODEL_STYLES.values()}) == 4
-    assert len({style[0] for _, style in figures.MODEL_STYLES.values()}) == 4
+    assert list(drawing.MODEL_STYLES) == ['baseline', 'TFN', 'improved model', 'ridge']
+    assert len({colour for colour, _ in drawing.MODEL_STYLES.values()}) == 4
+    assert len({style[0] for _, style in drawing.MODEL_STYLES.values()}) == 4
 
 
 def test_a_bar_for_each_word_up_or_down_and_one_scale():

@@ -90,24 +90,20 @@ def run_study(
     `data` is anything that can be pickled; a `Path` in it stands for the content of the file.
     `train(model, data, criterion, *, epochs, checkpoint, log_dir)` writes the best weights to the
     file `checkpoint` and returns the history: a dict for every epoch, with `epoch` (from 1) and
-    the validation `Corr`. `evaluate(model, data, criterion, checkpoint)` returns what the model
-    with these weights does on the validation split: the metrics, a dict, and the predictions, a
-    DataFrame with N rows and the columns `video` (the name of the video that the utterance is
-    from), `y_true` and `y_pred`.
+    the validation `Corr`. `evaluate(model, data, criterion, checkpoint)` returns the metrics of
+    these weights on the validation split, a dict, and the predictions, a DataFrame with N rows and
+    the columns `video` (whose utterance it is), `y_true` and `y_pred`. `build_options` are keyword
+    arguments for every `build`, as the widths of the features.
 
-    Columns: `experiment`, `seed`, `best_epoch` (from 1, the epoch of the highest validation
-    `Corr`), `valid_*` (the metrics), `parameters`, `seconds`, `run`, `error` (empty, or the reason
-    why a run failed; the other runs go on), and `video`, `y_true`, `y_pred`, an array (N,) each.
+    Columns: `experiment`, `seed`, `best_epoch` (from 1), `valid_*` (the metrics), `parameters`,
+    `seconds`, `run`, `error` (empty, or why the run failed; the others go on), and the columns of
+    the predictions, an array (N,) each.
 
-    `build_options` are keyword arguments for every `build`, as widths of the features.
-
-    With one seed all experiments see the batches in the same order: the random numbers are seeded
-    before the model is built and again behind it, and what the model draws while it is trained
-    comes from a stream of its own. A finished run is kept in the folder `run` of `runs_dir` and not
-    repeated. The folder's name depends on the experiment, code, data, seed and epochs. Runs that
-    failed, were killed or are damaged on the disk are done again. Nothing but `seconds` depends on
-    the order of the runs or on `n_jobs`, the number of processes: -1 is one for every core, and at
-    most 4 on a GPU.
+    With one seed all experiments see the batches in the same order, whatever their models draw. A
+    finished run is kept in the folder `run` of `runs_dir` and not repeated; its name depends on the
+    experiment, code, data, seed and epochs. Runs that failed or are damaged are done again. Nothing
+    but `seconds` depends on the order of the runs or on `n_jobs`, the number of processes: -1 is
+    one for every core, and at most 4 on a GPU.
     """
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names) or not names or not seeds:
