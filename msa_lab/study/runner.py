@@ -105,10 +105,8 @@ def run_study(
     but `seconds` depends on the order of the runs or on `n_jobs`, the number of processes: -1 is
     one for every core, and at most 4 on a GPU.
     """
-    names = [experiment.name for experiment in experiments]
-    if len(set(names)) < len(names) or not names or not seeds:
-        raise ValueError(f'a study needs seeds and experiments with different names; got {names}')
     experiments = _with_options(experiments, build_options)
+    _require_different_names(experiments, seeds)
     remove_abandoned(Path(runs_dir))
     protocol = Protocol(data, train, evaluate, epochs)
     rows, pending = {}, []
@@ -163,6 +161,13 @@ def evaluate_chosen(
             row |= {f'test_{name}': value for name, value in metrics.items()}
             row |= {name: predictions[name].to_numpy() for name in PREDICTED}
     return _arrange_columns(rows, 'test_')
+
+
+def _require_different_names(experiments, seeds):
+    """Raise ValueError for a study that has nothing to do, or two experiments of one name."""
+    names = [experiment.name for experiment in experiments]
+    if len(set(names)) < len(names) or not names or not seeds:
+        raise ValueError(f'a study needs seeds and experiments with different names; got {names}')
 
 
 def _with_options(experiments, build_options):
