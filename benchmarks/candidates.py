@@ -178,13 +178,16 @@ class PooledBaseline(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.baseline = msa_utils.AblationModel()
+        self.baseline = msa_utils.MultimodalSentimentAnalysisModel()
         self.pooling = AttentionPooling(128)
 
     def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
-        sequences, padding = self.baseline.encode(vision, text, audio)
-        read = self.baseline.mm_lstm(sum(sequences), padding)  # (B, T, 128)
-        return 6 * torch.sigmoid(self.baseline.fc(self.pooling(read, padding)[0])) - 3
+        states = []
+        hook = self.baseline.mm_lstm.register_forward_hook(lambda m, x, y: states.append(y[0]))
+        self.baseline(vision, text, audio)
+        hook.remove()
+        pooled, _ = self.pooling(states[0], padding_mask(vision, text, audio))  # (B, 128)
+        return 6 * torch.sigmoid(self.baseline.fc(pooled)) - 3
 
 
 class SmallBaseline(nn.Module):

@@ -30,8 +30,8 @@ from msa_lab.data import METRICS, MODALITIES, ensure_data, load_split
 from msa_lab.data.ratings import human_rows_on_test
 from msa_lab.data.reviews import write_reviews
 from msa_lab.data.synthetic import write_standin
-from msa_lab.models import AMP, MISA, TFN, simple_results
-from msa_lab.study import Experiment, run_study, summarize
+from msa_lab.models import AMP, MISA, TFN, simple_results_on_test
+from msa_lab.study import Experiment, evaluate_chosen, join, run_study, summarize
 
 RUNS = Path('runs/improved_model')
 FOLDS = 5
@@ -82,24 +82,28 @@ def write_folds(path, folder):
 
 
 def study(experiments, path, seeds, epochs, **training):
-    """The results of the experiments on the file `path`; stops the program when a run failed.
+    """The experiments on the test split of the file `path`; stops the program when a run failed.
 
-    `training` goes to `fit` (`lr`, `batch_size`).
+    `training` goes to `fit` (`lr`, `batch_size`). What is compared was chosen before, on other data
+    or on other speakers, so the file of the choice says just that.
     """
+    shared = dict(data=Path(path), runs_dir=RUNS)
     results = run_study(
         experiments,
-        data=Path(path),
+        **shared,
         train=partial(msa_utils.fit, quiet=True, **training),
-        evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
+        evaluate=msa_utils.evaluate_valid_split,
         seeds=seeds,
         epochs=epochs,
-        runs_dir=RUNS,
     )
     failed = results[results['error'] != '']
     if len(failed):
         raise SystemExit(failed[['experiment', 'seed', 'error']].to_string())
     print()  # behind the progress bar
-    return results
+    choice = RUNS / 'choice.txt'
+    choice.write_text('only the epoch of each training was chosen on this file\n')
+    evaluate = partial(msa_utils.evaluate_test_split, quiet=True)
+    return evaluate_chosen(experiments, results, **shared, evaluate=evaluate, choice=choice)
 
 
 def differences(summary, metrics):
@@ -111,7 +115,7 @@ def differences(summary, metrics):
     for name in summary.index:
         row = rows[name] = {}
         for metric in metrics:
-            mean, sd, diff, low, high = summary.loc[name, metric]
+            mean, sd, diff, low, high = summary.loc[name, metric].iloc[:5]
             title = metric.removeprefix('test_').removeprefix('valid_')
             row[title] = f'{mean:.3f} +- {sd:.3f}'
             is_baseline = low == high == 0
@@ -137,8 +141,7 @@ def measure_choice(epochs, seeds, names):
     tables = []
     for fold, path in enumerate(write_folds(ensure_data('reviews'), RUNS / 'folds')):
         results = study(experiments, path, seeds, epochs)
-        simple = simple_results(path, msa_utils.eval_mosi_regression, seeds)
-        table = pd.concat([results, simple], ignore_index=True)
+        table = join(results, simple_results_on_test(path, msa_utils.eval_mosi_regression, seeds))
         scores = ['test_Corr', 'test_MAE', 'parameters', 'seconds']
         means = table.groupby('experiment', sort=False)[scores].mean().reset_index()
         tables.append(means.assign(seed=fold, error=''))
@@ -153,8 +156,7 @@ def measure_test(epochs):
     path = ensure_data('reviews')
     cited = [Experiment(model.__name__, model) for model in (TFN, MISA, AMP)]
     results = study([BASELINE, VARIANT, IMPROVED, *cited], path, SEEDS, epochs)
-    simple = simple_results(path, msa_utils.eval_mosi_regression, SEEDS)
-    results = pd.concat([results, simple], ignore_index=True)
+    results = join(results, simple_results_on_test(path, msa_utils.eval_mosi_regression, SEEDS))
     metrics = [f'test_{name}' for name in METRICS]
     print(markdown(differences(summarize(results, 'baseline'), metrics).T))
     print('\nAgainst the improved model\n')
@@ -186,7 +188,7 @@ def measure_worlds(epochs):
         for metric in ('test_Corr', 'test_MAE'):
             title = metric.removeprefix('test_')
             for experiment in summary.index:
-                mean, sd, diff, low, high = summary.loc[experiment, metric]
+                mean, sd, diff, low, high = summary.loc[experiment, metric].iloc[:5]
                 row[f'{title}, {experiment}'] = f'{mean:.3f} +- {sd:.3f}'
             row[f'{title}: difference'] = f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]'
     print(markdown(pd.DataFrame.from_dict(rows, orient='index')))

@@ -160,7 +160,7 @@ def study(side, folder, epochs, device='cpu'):
             experiments,
             data=path,
             train=partial(msa_utils.fit, quiet=True),
-            evaluate=partial(msa_utils.evaluate_test_split, quiet=True),
+            evaluate=msa_utils.evaluate_valid_split,
             seeds=SEEDS,
             epochs=epochs,
             runs_dir=runs,

@@ -98,7 +98,8 @@ def copy_lab(folder: Path) -> None:
     skip = shutil.ignore_patterns('__pycache__')
     shutil.copytree(ROOT / 'msa_lab', folder / 'msa_lab', ignore=skip)
     (folder / 'images').mkdir()
-    shutil.copy(ROOT / 'images' / 'GeneralFramework.jpg', folder / 'images')
+    for name in ('GeneralFramework.jpg', 'ModelGraph.png'):
+        shutil.copy(ROOT / 'images' / name, folder / 'images')
 
 
 def release(folder: str | Path = ROOT / 'build' / 'student') -> Path:

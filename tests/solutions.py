@@ -20,11 +20,19 @@ CHECKS = {  # task: the check in msa_lab.checks, and what it takes, by the names
     '7': ('check_evaluate', ('evaluate',)),
     '8': ('check_train_epoch', ('train_epoch',)),
     '9': ('check_logging', ('RunWriter',)),
-    '10': ('check_main', ('main',)),
-    '11': ('check_transformer', ('PositionEncoding', 'TransformerEncoder')),
-    '12': ('check_attention', ('SelfAttentionFusion', 'CrossAttentionFusion')),
+    '10.1': ('check_loader', ('make_loader',)),
+    '10.2': ('check_fit', ('fit',)),
+    '10.3': ('check_main', ('main',)),
+    '11.1': ('check_positions', ('PositionEncoding',)),
+    '11.2': ('check_transformer', ('TransformerEncoder',)),
+    '12.1': ('check_self_attention', ('SelfAttentionFusion',)),
+    '12.2': ('check_cross_attention', ('CrossAttentionFusion',)),
     '13': ('check_modalities', ('AblationModel',)),
-    '14': ('check_experiments', ('experiments',)),
+    '14.1': ('check_encoder_experiments', ('encoder_experiments',)),
+    '14.2': ('check_norm_experiments', ('norm_experiments',)),
+    '14.3': ('check_modality_experiments', ('modality_experiments',)),
+    '14.4': ('check_loss_experiments', ('loss_experiments',)),
+    '14.5': ('check_fusion_experiments', ('fusion_experiments',)),
     '15': ('check_improved', ('ImprovedSentimentModel',)),
 }
 
@@ -69,20 +77,20 @@ LOG = region(
     valid="self.valid.add_scalar('loss', record['valid_loss'], step)",
 )
 LOADER = region(
-    '10',
+    '10.1',
     'make-loader',
     dataset='dataset = MOSIDataset(data_path, split)',
     loader="return DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')",
 )
 OPTIMIZER = region(
-    '10',
+    '10.2',
     'fit',
     train="train_loader = make_loader(data_path, 'train', batch_size)",
     valid="valid_loader = make_loader(data_path, 'valid', batch_size)",
     optimizer='optimizer = torch.optim.Adam(model.parameters(), lr=lr)',
 )
 TRAINING = region(
-    '10',
+    '10.2',
     'fit',
     index=1,
     begin='return train_model(',
@@ -91,13 +99,13 @@ TRAINING = region(
     end=')',
 )
 MODEL = region(
-    '10',
+    '10.3',
     'main',
     model='model = (build or MultimodalSentimentAnalysisModel)(**dims)',
     criterion='criterion = nn.MSELoss()',
 )
 POSITIONS = region(
-    '11',
+    '11.1',
     'position-encoding',
     position='position = torch.arange(max_steps).unsqueeze(1)',
     frequency='frequency = torch.exp(-math.log(10000.0) * torch.arange(0, dim, 2) / dim)',
@@ -106,22 +114,20 @@ POSITIONS = region(
     cosine='table[:, 1::2] = torch.cos(position * frequency)',
 )
 ENCODER = region(
-    '11',
+    '11.2',
     'transformer-encoder',
-    shared='shared = shared_padding(padding)',
-    position='sequence = self.position(sequence)[:, shared:]',
-    output='output = self.encoder(sequence, src_key_padding_mask=padding[:, shared:])',
-    result='return nn.functional.pad(output, (0, 0, shared, 0))',
+    position='sequence = self.position(sequence)',
+    result='return self.encoder(sequence, src_key_padding_mask=padding)',
 )
 SELF_ATTENTION = region(
-    '12',
+    '12.1',
     'self-attention',
     tagged='tagged = [s + tag for s, tag in zip(sequences, self.modality, strict=True)]',
     joined='joined, mask = torch.cat(tagged, dim=1), padding.repeat(1, len(tagged))',
     result='return masked_mean(self.encoder(joined, mask), mask)',
 )
 CROSS_ATTENTION = region(
-    '12',
+    '12.2',
     'cross-attention',
     begin='fused = []',
     loop='for i, (query, attention) in enumerate(zip(sequences, self.attention, strict=True)):',
@@ -133,36 +139,55 @@ CROSS_ATTENTION = region(
 )
 NORM = region(
     '13',
-    'modality-encoders',
+    'ablation-model',
     norm='norm = nn.LayerNorm(widths[name]) if layer_norm else nn.Identity()',
-)
-FIRST_LAYERS = region(
-    '13',
-    'modality-encoders',
-    index=1,
-    norm="x = self.get_submodule(f'{name}_norm')(x)",
-    fc="x = torch.relu(self.get_submodule(f'{name}_fc')(x))",
 )
 SEQUENCES = region(
     '13',
-    'modality-encoders',
-    index=2,
-    lstm="sequences.append(self.get_submodule(f'{name}_lstm')(x, padding))",
+    'ablation-model',
+    index=1,
+    norm="x = self.get_submodule(f'{name}_norm')(features[name])",
+    fc="x = torch.relu(self.get_submodule(f'{name}_fc')(x))",
+    lstm="sequences.append(read_sequence(self.get_submodule(f'{name}_lstm'), x, padding))",
 )
-EXPERIMENTS = region(
-    '14',
-    'experiments',
-    begin='experiments += [',
+ENCODERS = region(
+    '14.1',
+    'encoder-experiments',
+    begin='encoder_experiments = [',
     transformer="    Experiment('transformer', partial(AblationModel, encoder='transformer')),",
     no_position="    Experiment('transformer, no position', partial(AblationModel, encoder='transformer', position=False)),",
-    no_norm="    Experiment('no LayerNorm', partial(AblationModel, layer_norm=False)),",
+    averaged="    Experiment('averaged', partial(AblationModel, fusion='average')),",
+    both="    Experiment('transformer, averaged', partial(AblationModel, encoder='transformer', fusion='average')),",
+    end=']',
+)
+NO_NORM = region(
+    '14.2',
+    'norm-experiments',
+    list="norm_experiments = [Experiment('no LayerNorm', partial(AblationModel, layer_norm=False))]",
+)
+SUBSETS = region(
+    '14.3',
+    'modality-experiments',
+    begin='modality_experiments = [',
     text="    Experiment('text', partial(AblationModel, modalities=('text',))),",
     vision="    Experiment('vision', partial(AblationModel, modalities=('vision',))),",
     audio="    Experiment('audio', partial(AblationModel, modalities=('audio',))),",
     text_vision="    Experiment('text + vision', partial(AblationModel, modalities=('text', 'vision'))),",
     text_audio="    Experiment('text + audio', partial(AblationModel, modalities=('text', 'audio'))),",
+    end=']',
+)
+LOSSES = region(
+    '14.4',
+    'loss-experiments',
+    begin='loss_experiments = [',
     mae="    Experiment('MAE loss', AblationModel, nn.L1Loss()),",
     huber="    Experiment('Huber loss', AblationModel, nn.HuberLoss(delta=1.0)),",
+    end=']',
+)
+FUSIONS = region(
+    '14.5',
+    'fusion-experiments',
+    begin='fusion_experiments = [',
     self_attention="    Experiment('self-attention', partial(AblationModel, fusion='self_attention')),",
     cross_attention="    Experiment('cross-attention', partial(AblationModel, fusion='cross_attention')),",
     end=']',
@@ -232,33 +257,44 @@ return float(np.mean([np.mean(p[t == c] == c) for c in np.unique(t)]))""")),
     _wrong('different tags', '同名',
            LOG(train="self.train.add_scalar('train_loss', record['train_loss'], step)",
                valid="self.valid.add_scalar('valid_loss', record['valid_loss'], step)")),
+    _wrong('not shuffled', '没有打乱', LOADER(loader='return DataLoader(dataset, batch_size=batch_size)')),
     _wrong('trained with the validation split', '验证集用了两次',
            OPTIMIZER(train="train_loader = make_loader(data_path, 'valid', batch_size)")),
+    _wrong('L1 in place of MSE', '绝对误差', MODEL(criterion='criterion = nn.L1Loss()')),
     _wrong('sine and cosine swapped', 'sin 和 cos',
            POSITIONS(sine='table[:, 0::2] = torch.cos(position * frequency)',
                      cosine='table[:, 1::2] = torch.sin(position * frequency)')),
+    _wrong('padding not masked', '没有\\*\\*屏蔽', ENCODER(result='return self.encoder(sequence)')),
+    _wrong('mean over padding', '算进了平均', SELF_ATTENTION(result='return self.encoder(joined, mask).mean(1)')),
     _wrong('attends to itself too', '把\\*\\*自己\\*\\*也算进',
            CROSS_ATTENTION(others='    others = torch.cat(list(sequences), dim=1)',
                            mask='    mask = padding.repeat(1, len(sequences))')),
     _wrong('always normalised', '仍然建了', NORM('norm = nn.LayerNorm(widths[name])')),
+    _wrong('no position left in', '同样的',
+           ENCODERS(no_position="    Experiment('transformer, no position', partial(AblationModel, encoder='transformer')),")),
+    _wrong('LayerNorm left on', "'no LayerNorm' 与它的名字不符：layer_norm 应是 False，得到 True",
+           NO_NORM("norm_experiments = [Experiment('no LayerNorm', partial(AblationModel, layer_norm=True))]")),
+    _wrong('comma forgotten', '逗号',
+           SUBSETS(text="    Experiment('text', partial(AblationModel, modalities=('text'))),")),
     _wrong('losses swapped', "'MAE loss' 的损失应是 MAE；得到的是 Huber",
-           EXPERIMENTS(mae="    Experiment('MAE loss', AblationModel, nn.HuberLoss()),",
-                       huber="    Experiment('Huber loss', AblationModel, nn.L1Loss()),")),
+           LOSSES(mae="    Experiment('MAE loss', AblationModel, nn.HuberLoss()),",
+                  huber="    Experiment('Huber loss', AblationModel, nn.L1Loss()),")),
+    _wrong('fusions swapped', "'self-attention' 与它的名字不符：fusion 应是 'self_attention'",
+           FUSIONS(self_attention="    Experiment('self-attention', partial(AblationModel, fusion='cross_attention')),",
+                   cross_attention="    Experiment('cross-attention', partial(AblationModel, fusion='self_attention')),")),
     _wrong('scores without bounds', r'\(-3, 3\)', SCORE(result='return self.fc(joined)')),
-    _wrong('loss broadcast', r'广播成了 \(B, B\)',
-           BATCH(output='output = model(*(x.to(device) for x in features))')),
-    _wrong('L1 in place of MSE', '绝对误差', MODEL(criterion='criterion = nn.L1Loss()')),
     _wrong('test split chooses', '测试集.*当成了验证集',
            OPTIMIZER(valid="valid_loader = make_loader(data_path, 'test', batch_size)")),
+    # The grading's tests take the first 24; one per task stands in front.
+    _wrong('loss broadcast', r'广播成了 \(B, B\)',
+           BATCH(output='output = model(*(x.to(device) for x in features))')),
     _wrong('hidden states summed', '最后隐藏状态', FUSION('feature = (vision + text + audio)[:, -1:]')),
     _wrong('GRU', 'text_lstm.*GRU', LSTMS(text='self.text_lstm = nn.GRU(128, 128, batch_first=True)')),
     _wrong('rounded half up', '偶数',
            ACCURACY('return float(np.mean(np.floor(y_pred + 0.5) == np.floor(y_true + 0.5)))')),
     _wrong('metrics of the last batch', '最后一批',
            EVALUATED('return loss, eval_mosi_regression(output, label), y_pred, y_true')),
-    _wrong('padding not masked', '没有\\*\\*屏蔽', ENCODER(output='output = self.encoder(sequence)')),
-    _wrong('norm unused', 'encode.*没有用', FIRST_LAYERS(norm='x = x + 0')),
-    # The grading's tests take the first 24; one per task stands in front.
+    _wrong('norm unused', 'forward. 里没有用', SEQUENCES(norm='x = features[name] + 0')),
     _wrong('one too few', '恰好差 1', LENGTH('return len(self.labels) - 1')),
     _wrong('counts the features', '维数', LENGTH('return self.vision.shape[-1]')),
     _wrong('counts the fields', '几个部分', LENGTH('return len(self[0])')),
@@ -306,6 +342,8 @@ return float(np.mean([np.mean(p[t == c] == c) for c in np.unique(t)]))""")),
     _wrong('error rate', '错误率', ACCURACY('return float(np.mean(np.round(y_pred) != np.round(y_true)))')),
     _wrong('per cent', '百分数', ACCURACY('return float(np.mean(np.round(y_pred) == np.round(y_true))) * 100')),
     _wrong('within half a point', '小于 0.5', ACCURACY('return float(np.mean(np.abs(y_pred - y_true) < 0.5))')),
+    _wrong('predictions not rounded', r'\*\*预测\*\*没有取整', ACCURACY('return float(np.mean(y_pred == np.round(y_true)))')),
+    _wrong('labels not rounded', r'\*\*真实分数\*\*没有取整', ACCURACY('return float(np.mean(np.round(y_pred) == y_true))')),
     _wrong('hits not averaged', '每个样本', ACCURACY('return np.round(y_pred) == np.round(y_true)')),
     _wrong('returned in the wrong order', '返回的.*反了',
            EVALUATED('return loss, eval_mosi_regression(y_pred, y_true), y_true, y_pred')),
@@ -343,11 +381,16 @@ return float(np.mean([np.mean(p[t == c] == c) for c in np.unique(t)]))""")),
            TRAINING(arguments='    model, valid_loader, train_loader, criterion, optimizer, scheduler, device, epochs,')),
     _wrong('valid is train', '训练集用了两次',
            OPTIMIZER(valid="valid_loader = make_loader(data_path, 'train', batch_size)")),
-    _wrong('validation data in the training data', '混进了', LOADER(dataset="""\
+    _wrong('validation data in the training data', r'应给出训练集；现在给的是训练集、验证集。', LOADER(dataset="""\
 dataset = MOSIDataset(data_path, split)
 if split == 'train':
     dataset = torch.utils.data.ConcatDataset([dataset, MOSIDataset(data_path, 'valid')])""")),
-    _wrong('tested on the validation split', '测试集.*现在用的是验证集',
+    _wrong('trained with the validation data too', '混进了', OPTIMIZER(train="""\
+both = torch.utils.data.ConcatDataset([MOSIDataset(data_path, split) for split in ('train', 'valid')])
+train_loader = DataLoader(both, batch_size, shuffle=True)""")),
+    _wrong('trained with the test split', r'训练数据里有\*\*测试集',
+           OPTIMIZER(train="train_loader = make_loader(data_path, 'test', batch_size)")),
+    _wrong('tested on the validation split', r"'test'\) 应给出测试集；现在给的是验证集",
            LOADER(dataset="dataset = MOSIDataset(data_path, 'train' if split == 'train' else 'valid')")),
     _wrong('SGD', 'SGD', OPTIMIZER(optimizer='optimizer = torch.optim.SGD(model.parameters(), lr=lr)')),
     _wrong('AdamW', 'AdamW', OPTIMIZER(optimizer='optimizer = torch.optim.AdamW(model.parameters(), lr=lr)')),
@@ -355,9 +398,14 @@ if split == 'train':
            OPTIMIZER(optimizer='optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)')),
     _wrong('learning rate fixed', '写死',
            OPTIMIZER(optimizer='optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)')),
-    _wrong('batches of 32', '批大小应是 16；得到 32',
+    _wrong('batches of 32', '训练集的批大小应是 16；得到 32',
            LOADER(loader="return DataLoader(dataset, batch_size=32, shuffle=split == 'train')")),
-    _wrong('not shuffled', '没有打乱', LOADER(loader='return DataLoader(dataset, batch_size=batch_size)')),
+    _wrong('batch size fixed', '批大小写死了：batch_size=5.*得到 16',
+           LOADER(loader="return DataLoader(dataset, batch_size=16, shuffle=split == 'train')")),
+    _wrong('batch size not passed', '批大小写死了：batch_size=5 时训练集',
+           OPTIMIZER(train="train_loader = make_loader(data_path, 'train')")),
+    _wrong('another file', '应读传进来的 data_path；实际读了 mosi_raw.pkl',
+           LOADER(dataset="dataset = MOSIDataset('mosi_raw.pkl', split)")),
     _wrong('all shuffled', '验证集被打乱',
            LOADER(loader='return DataLoader(dataset, batch_size=batch_size, shuffle=True)')),
     _wrong('test shuffled', '测试集被打乱',
@@ -374,32 +422,73 @@ if split == 'train':
            OPTIMIZER(optimizer='optimizer = torch.optim.Adam(MultimodalSentimentAnalysisModel().parameters(), lr=lr)')),
     _wrong('only the last layer', '全部 3 组',
            OPTIMIZER(optimizer='optimizer = torch.optim.Adam(model.fc.parameters(), lr=lr)')),
-    _wrong('build ignored', 'build', MODEL(model='model = MultimodalSentimentAnalysisModel()')),
+    _wrong('build ignored', '`build` 没有用上', MODEL(model='model = MultimodalSentimentAnalysisModel(**dims)')),
+    _wrong('dims not passed', r'没有传 `\*\*dims`',
+           MODEL(model='model = (build or MultimodalSentimentAnalysisModel)()')),
     _wrong('sines alone', '所有的维都用了 sin',
            POSITIONS(cosine='table[:, 1::2] = torch.sin(position * frequency)')),
     _wrong('base 1000', '底数.*1000。',
            POSITIONS(frequency='frequency = torch.exp(-math.log(1000.0) * torch.arange(0, dim, 2) / dim)')),
+    _wrong('exponent j/d', '指数不对：应是 2j/d，现在像是 j/d',
+           POSITIONS(frequency='frequency = torch.exp(-math.log(10000.0) * torch.arange(dim // 2) / dim)')),
+    _wrong('exponent 4j/d', '指数不对：应是 2j/d，现在像是 4j/d',
+           POSITIONS(frequency='frequency = 10000.0 ** (-2 * torch.arange(0, dim, 2) / dim)')),
     _wrong('positions from 1', '从 0 数起',
            POSITIONS(position='position = torch.arange(1, max_steps + 1).unsqueeze(1)')),
     _wrong('halves not interleaved', '交错',
            POSITIONS(sine='table[:, : dim // 2] = torch.sin(position * frequency)',
                      cosine='table[:, dim // 2 :] = torch.cos(position * frequency)')),
     _wrong('mask inverted', '屏蔽\\*\\*反了',
-           ENCODER(output='output = self.encoder(sequence, src_key_padding_mask=~padding[:, shared:])')),
-    _wrong('position not added', '没有加', ENCODER(position='sequence = sequence[:, shared:]')),
+           ENCODER(result='return self.encoder(sequence, src_key_padding_mask=~padding)')),
+    _wrong('position not added', '没有加', ENCODER(position='')),
     _wrong('position after the encoder', '之后',
-           ENCODER(position='sequence = sequence[:, shared:]',
-                   output='output = self.position(self.encoder(sequence, src_key_padding_mask=padding[:, shared:]))')),
-    _wrong('position after cutting', '单独算', ENCODER(position='sequence = self.position(sequence[:, shared:])')),
-    _wrong('padding cut off', '同形状', ENCODER(result='return output')),
-    _wrong('mask of one sequence', 'SelfAttention.*padding 也要重复几次',
+           ENCODER(position='', result='return self.position(self.encoder(sequence, src_key_padding_mask=padding))')),
+    _wrong('position added twice', r'加了\*\*两次', ENCODER(position='sequence = self.position(self.position(sequence))')),
+    _wrong('position after cutting', '单独算', ENCODER("""\
+shared = int(padding.sum(1).min())
+output = self.position(sequence[:, shared:])
+output = self.encoder(output, src_key_padding_mask=padding[:, shared:])
+return nn.functional.pad(output, (0, 0, shared, 0))""")),
+    _wrong('padding cut off', '同形状', ENCODER(result="""\
+shared = int(padding.sum(1).min())
+return self.encoder(sequence[:, shared:], src_key_padding_mask=padding[:, shared:])""")),
+    _wrong('only the last step', '同形状',
+           ENCODER(result='return self.encoder(sequence, src_key_padding_mask=padding)[:, -1]')),
+    _wrong('mask of one sequence', 'SelfAttention.*接了几条序列，padding 也要重复几次',
            SELF_ATTENTION(joined='joined, mask = torch.cat(tagged, dim=1), padding')),
+    _wrong('joined along the features', r'SelfAttention.*\(3, 384\)（沿\*\*特征\*\*那一维拼接了？）',
+           SELF_ATTENTION(joined='joined, mask = torch.cat(tagged, dim=-1), padding')),
+    _wrong('three modalities in self-attention', '2 个模态时出错：个数写死了',
+           SELF_ATTENTION(tagged='tagged = [sequences[m] + self.modality[m] for m in range(3)]')),
+    _wrong('three masks in self-attention', '填充标记的步数与序列不同',
+           SELF_ATTENTION(joined='joined, mask = torch.cat(tagged, dim=1), padding.repeat(1, 3)')),
+    _wrong('a sum without the last modality', '改变第 2 个模态的第 0 步，结果却不变',
+           SELF_ATTENTION(tagged='', joined='joined, mask = sum(sequences[:2]), padding')),
+    _wrong('the last step of a sum', '第 0 步，结果却不变',
+           SELF_ATTENTION("""\
+joined = sum(sequences)
+return joined[:, -1]""")),
+    _wrong('a sum over padding', 'SelfAttention.*随填充处的内容而变',
+           SELF_ATTENTION(tagged='', joined='joined, mask = sum(sequences), torch.zeros_like(padding)')),
     _wrong('mask of one of the others', 'CrossAttention.*padding 也要重复几次',
            CROSS_ATTENTION(mask='    mask = padding')),
+    _wrong('query and key exchanged', r'查询和键\*\*反\*\*了',
+           CROSS_ATTENTION(answer='    answer, _ = attention(others, query, query, padding, need_weights=False)')),
+    _wrong('query and key exchanged, mask left', r'查询和键\*\*反\*\*了',
+           CROSS_ATTENTION(answer='    answer, _ = attention(others, query, query, mask, need_weights=False)')),
+    _wrong('query and key exchanged throughout', r'查询和键\*\*反\*\*了',
+           CROSS_ATTENTION(mask='    mask = padding',
+                           answer='    answer, _ = attention(others, query, query, mask, need_weights=False)',
+                           residual='    fused.append(self.norm(others + answer))',
+                           result='return masked_mean(sum(fused), padding.repeat(1, len(sequences) - 1))')),
+    _wrong('three modalities in cross-attention', '2 个模态时出错：个数写死了',
+           CROSS_ATTENTION(loop='for i in range(3):\n    query, attention = sequences[i], self.attention[i]')),
+    _wrong('mask of cross-attention inverted', r'True 处遮住；现在恰好\*\*反\*\*了',
+           CROSS_ATTENTION(mask='    mask = ~padding.repeat(1, len(sequences) - 1)')),
+    _wrong('two masks in cross-attention', 'CrossAttention.*填充标记的步数与序列不同',
+           CROSS_ATTENTION(mask='    mask = padding.repeat(1, 2)')),
     _wrong('self-attention over padding', 'SelfAttention.*填充标记.*0 处',
            SELF_ATTENTION(joined='joined, mask = torch.cat(tagged, dim=1), torch.zeros_like(padding).repeat(1, len(tagged))')),
-    _wrong('mean over padding', 'SelfAttention.*算进了平均',
-           SELF_ATTENTION(result='return self.encoder(joined, mask).mean(1)')),
     _wrong('modalities not told apart', 'self.modality', SELF_ATTENTION(tagged='tagged = sequences')),
     _wrong('self-attention without a mean', r'SelfAttention.*\(B, 128\)',
            SELF_ATTENTION(result='return self.encoder(joined, mask)')),
@@ -419,25 +508,36 @@ if split == 'train':
     _wrong('one attention for all', '各用自己',
            CROSS_ATTENTION(answer='    answer, _ = self.attention[0](query, others, others, mask, need_weights=False)')),
     _wrong('never normalised', '没有可学习的归一化', NORM('norm = nn.Identity()')),
-    _wrong('no ReLU', 'ReLU', FIRST_LAYERS(fc="x = self.get_submodule(f'{name}_fc')(x)")),
+    _wrong('no ReLU', 'ReLU', SEQUENCES(fc="x = self.get_submodule(f'{name}_fc')(x)")),
     _wrong('uses one modality for all', 'shapes cannot be multiplied|normalized_shape',
-           FIRST_LAYERS(norm="x = self.get_submodule(f'{name}_norm')(unique.gather(text))")),
-    _wrong('sequences not collected', '得到 0 个', SEQUENCES("self.get_submodule(f'{name}_lstm')(x, padding)")),
-    _wrong('no position left in', '同样的',
-           EXPERIMENTS(no_position="    Experiment('transformer, no position', partial(AblationModel, encoder='transformer')),")),
-    _wrong('LayerNorm left on', '同样的',
-           EXPERIMENTS(no_norm="    Experiment('no LayerNorm', partial(AblationModel, layer_norm=True)),")),
+           SEQUENCES(norm="x = self.get_submodule(f'{name}_norm')(text)")),
+    _wrong('sequences not collected', r'应装着 3 个模态的序列（sequences.append\(...\)）；是空的',
+           SEQUENCES(lstm="read_sequence(self.get_submodule(f'{name}_lstm'), x, padding)")),
+    _wrong('not encoded', 'vision_lstm` 没有被调用', SEQUENCES(lstm='sequences.append(x)')),
     _wrong('modalities mixed up', "'text \\+ audio'.*modalities",
-           EXPERIMENTS(text_audio="    Experiment('text + audio', partial(AblationModel, modalities=('vision', 'audio'))),")),
-    _wrong('comma forgotten', '逗号',
-           EXPERIMENTS(text="    Experiment('text', partial(AblationModel, modalities=('text'))),")),
-    _wrong('an experiment missing', "缺 1 个实验：'audio'", EXPERIMENTS(audio='')),
+           SUBSETS(text_audio="    Experiment('text + audio', partial(AblationModel, modalities=('vision', 'audio'))),")),
+    _wrong('averaged mixed up', "'averaged' 与它的名字不符：encoder 应是 'lstm'，得到 'transformer'",
+           ENCODERS(averaged="    Experiment('averaged', partial(AblationModel, encoder='transformer', fusion='average')),",
+                    both="    Experiment('transformer, averaged', partial(AblationModel, fusion='average')),")),
+    _wrong('averaged without a fusion', "'averaged' 与它的名字不符：fusion 应是 'average'，得到 'sum'",
+           ENCODERS(averaged="    Experiment('averaged', AblationModel),")),
+    _wrong('two changes at once', "'no LayerNorm' 与它的名字不符：encoder 应是 'lstm'",
+           NO_NORM("norm_experiments = [Experiment('no LayerNorm', partial(AblationModel, layer_norm=False, encoder='transformer'))]")),
+    _wrong('an experiment in place of a list', '清单应是列表',
+           NO_NORM("norm_experiments = Experiment('no LayerNorm', partial(AblationModel, layer_norm=False))")),
+    _wrong('an experiment missing', "缺 1 个实验：'audio'", SUBSETS(audio='')),
     _wrong('a name misspelt', "'no layernorm'",
-           EXPERIMENTS(no_norm="    Experiment('no layernorm', partial(AblationModel, layer_norm=False)),")),
+           NO_NORM("norm_experiments = [Experiment('no layernorm', partial(AblationModel, layer_norm=False))]")),
     _wrong('a model in place of build', '造好的模型',
-           EXPERIMENTS(no_norm="    Experiment('no LayerNorm', AblationModel(layer_norm=False)),")),
+           NO_NORM("norm_experiments = [Experiment('no LayerNorm', AblationModel(layer_norm=False))]")),
     _wrong('a loss without brackets', '括号',
-           EXPERIMENTS(mae="    Experiment('MAE loss', AblationModel, nn.L1Loss),")),
+           LOSSES(mae="    Experiment('MAE loss', AblationModel, nn.L1Loss),")),
+    _wrong('another delta', r'Huber（Huber 的 delta 应是 1）',
+           LOSSES(huber="    Experiment('Huber loss', AblationModel, nn.HuberLoss(delta=0.5)),")),
+    _wrong('a loss forgotten', "'Huber loss' 的损失应是 Huber；得到的是 MSE",
+           LOSSES(huber="    Experiment('Huber loss', AblationModel),")),
+    _wrong('a name twice', "名字不能重复：'self-attention'",
+           FUSIONS(cross_attention="    Experiment('self-attention', partial(AblationModel, fusion='cross_attention')),")),
     _wrong('random in eval mode', 'self.training',
            SCORE(words='words = self.text_fc(nn.functional.dropout(self.text_norm(text), 0.3))')),
     _wrong('batch statistics in eval mode', '同一批里', SCORE(words='words = self.text_fc(self.text_norm(text - text.mean(0)))')),
@@ -461,14 +561,11 @@ if split == 'train':
 loss = criterion(output, label)
 loss = loss + (criterion(output, label) - criterion(label, output)) / 2""")),
     _wrong('padding zeroed', '只是清成了零',
-           ENCODER(output='output = self.encoder(sequence.masked_fill(padding[:, shared:].unsqueeze(-1), 0))')),
-    _wrong('padding zeroed, nothing cut off', '只是清成了零',
-           ENCODER(shared='shared = 0',
-                   output='output = self.encoder(sequence.masked_fill(padding.unsqueeze(-1), 0))')),
+           ENCODER(result='return self.encoder(sequence.masked_fill(padding.unsqueeze(-1), 0))')),
     _wrong('padding as mask', 'padding` 传成了 mask',
-           ENCODER(output='output = self.encoder(sequence, mask=padding[:, shared:])')),
+           ENCODER(result='return self.encoder(sequence, mask=padding)')),
     _wrong('padding as mask, by position', 'padding` 传成了 mask',
-           ENCODER(shared='shared = 0', output='output = self.encoder(sequence, padding)')),
+           ENCODER(result='return self.encoder(sequence, padding)')),
     _wrong('hardtanh', '硬截断', OUTPUT('return nn.functional.hardtanh(output, -3, 3)')),
     _wrong('logits added to a sigmoid', 'z 到分数是', OUTPUT('return torch.sigmoid(output) + 3 * output')),
     _wrong('RMSNorm', r'应是 nn\.LayerNorm\(维数\)，其余用默认值；得到 RMSNorm。',
@@ -479,9 +576,9 @@ loss = loss + (criterion(output, label) - criterion(label, output)) / 2""")),
            MODEL(model='model = build or MultimodalSentimentAnalysisModel')),
     _wrong('no loader returned', 'make_loader 返回了 None',
            LOADER(loader="DataLoader(dataset, batch_size=batch_size, shuffle=split == 'train')")),
-    _wrong('split not passed', '训练集用了两次.*有没有把 split 传给',
+    _wrong('split not passed', r"'valid'\) 应给出验证集；现在给的是训练集（有没有把 split 传给",
            LOADER(dataset='dataset = MOSIDataset(data_path)')),
-    _wrong('build always called', 'build 是 None 时用基线', MODEL(model='model = build()')),
+    _wrong('build always called', 'build 是 None 时用基线', MODEL(model='model = build(**dims)')),
     _wrong('progress not passed', '`progress` 没有传下去',
            TRAINING(settings="    checkpoint=checkpoint, writer=writer, quiet=options.get('quiet', False),")),
     _wrong('quiet not passed', '`quiet` 没有传下去',
@@ -491,9 +588,15 @@ loss = loss + (criterion(output, label) - criterion(label, output)) / 2""")),
     _wrong('no settings passed', 'checkpoint', TRAINING(settings='')),
     _wrong('NumPy arrays', 'NumPy 数组，应是张量',
            EVALUATED('return loss, eval_mosi_regression(y_pred, y_true), y_pred.numpy(), y_true.numpy()')),
-    _wrong('experiments reassigned', "'baseline'、'constant'（用 experiments \\+= .*不要重新赋值）",
-           EXPERIMENTS(begin='experiments = [')),
     _wrong('a loss that is not made', '括号', LOSS(loss='return nn.L1Loss')),
+    _wrong('softmax over nothing', '与人脸无关：softmax',
+           SCORE(text="""\
+weights = torch.softmax(words.mean(-1).masked_fill(padding, float('-inf')), dim=0)
+text = (weights.unsqueeze(-1) * words).sum(1)""")),
+    _wrong('mean over no face', '有一句没有人脸',
+           SCORE(vision="""\
+face = vision.any(-1, keepdim=True)
+vision = self.vision_summary.fc((vision * face).sum(1) / face.sum(1))""")),
     _wrong('no score returned', r'\(B, 1\).*忘了 return',
            SCORE(result='score = 3 * torch.tanh(self.fc(joined))')),
     _wrong('text unused, last layer at zero', '文本', PARTS(fc=ZERO_LAST),
@@ -527,10 +630,8 @@ self.vision_lstm = nn.LSTM(input_size=128, hidden_size=128, batch_first=True)
 self.text_lstm = nn.LSTM(input_size=128, hidden_size=128, batch_first=True)
 self.audio_lstm = nn.LSTM(input_size=128, hidden_size=128, batch_first=True)
 self.mm_lstm = nn.LSTM(input_size=128, hidden_size=128, batch_first=True)""")),
-    _right('experiments by lambdas', EXPERIMENTS(
-        transformer="    Experiment('transformer', lambda: AblationModel(encoder='transformer')),",
-        text_vision="    Experiment('text + vision', lambda: AblationModel(modalities=['vision', 'text'])),",
-        huber="    Experiment('Huber loss', AblationModel, nn.SmoothL1Loss()),")),
+    _right('experiments by lambdas', SUBSETS(
+        text_vision="    Experiment('text + vision', lambda: AblationModel(modalities=['vision', 'text'])),")),
     _right('MSE by formula in main', MODEL(criterion='criterion = lambda p, y: ((p - y) ** 2).mean()')),
     # The grading's tests take the first 8.
     _right('shape of the labels', LENGTH('return self.vision.shape[0]')),
@@ -597,22 +698,27 @@ train_loader = DataLoader(train_set, batch_size, shuffle=True)
 valid_loader = DataLoader(valid_set, batch_size)
 optimizer = torch.optim.Adam([{'params': model.parameters(), 'lr': lr}])""")),
     _right('build asked by an if',
-           MODEL(model='model = MultimodalSentimentAnalysisModel() if build is None else build()')),
+           MODEL(model='model = MultimodalSentimentAnalysisModel(**dims) if build is None else build(**dims)')),
     _right('table by a loop', POSITIONS("""\
 frequency = 1 / 10000 ** (torch.arange(0, dim, 2) / dim)
 table = torch.zeros(max_steps, dim)
 for t in range(max_steps):
     table[t, 0::2] = torch.sin(t * frequency)
     table[t, 1::2] = torch.cos(t * frequency)""")),
-    _right('nothing cut off', ENCODER(shared='shared = 0')),
-    _right('mask as numbers', ENCODER(output="""\
-mask = torch.zeros(padding[:, shared:].shape).masked_fill(padding[:, shared:], float('-inf'))
-output = self.encoder(sequence, src_key_padding_mask=mask)""")),
+    _right('padding of all cut off', ENCODER(result="""\
+shared = int(padding.sum(1).min())
+output = self.encoder(sequence[:, shared:], src_key_padding_mask=padding[:, shared:])
+return nn.functional.pad(output, (0, 0, shared, 0))""")),
+    _right('mask as numbers', ENCODER(result="""\
+mask = torch.zeros(padding.shape).masked_fill(padding, float('-inf'))
+return self.encoder(sequence, src_key_padding_mask=mask)""")),
     _right('self-attention by a loop', SELF_ATTENTION("""\
 tagged = [sequences[i] + self.modality[i] for i in range(len(sequences))]
 joined, mask = torch.cat(tagged, 1), torch.cat([padding] * len(tagged), 1)
 encoded = self.encoder(joined, mask).masked_fill(mask.unsqueeze(-1), 0)
 return encoded.sum(1) / (~mask).sum(1, keepdim=True)""")),
+    _right('self-attention over the sum', SELF_ATTENTION("""\
+return masked_mean(self.encoder(sum(sequences), padding), padding)""")),
     _right('cross-attention by keyword', CROSS_ATTENTION(
         answer='    answer = attention(query=query, key=others, value=others, key_padding_mask=mask)[0]',
         result='return sum(masked_mean(f, padding) for f in fused)')),
@@ -621,11 +727,22 @@ if layer_norm:
     norm = nn.LayerNorm(widths[name])
 else:
     norm = nn.Sequential()""")),
-    _right('encode by getattr',
-           FIRST_LAYERS("""\
+    _right('modules by getattr', SEQUENCES("""\
 norm, fc, lstm = (getattr(self, f'{name}_{part}') for part in ('norm', 'fc', 'lstm'))
-x = fc(norm(x)).clamp(min=0)"""),
-           SEQUENCES('sequences.append(lstm(x, padding))')),
+x = fc(norm(features[name])).clamp(min=0)
+sequences += [read_sequence(lstm, x, padding)]""")),
+    _right('encoders by lambdas', ENCODERS(
+        transformer="    Experiment('transformer', lambda: AblationModel(encoder='transformer')),",
+        averaged="    Experiment('averaged', lambda: AblationModel('lstm', 'average')),")),
+    _right('no norm as a number', NO_NORM("""\
+norm_experiments = [Experiment('no LayerNorm', partial(AblationModel, layer_norm=0))]""")),
+    _right('Huber by another name', LOSSES(
+        huber="    Experiment('Huber loss', AblationModel, nn.SmoothL1Loss()),")),
+    _right('fusions by a comprehension', FUSIONS("""\
+fusion_experiments = [
+    Experiment(f'{kind}-attention', partial(AblationModel, fusion=f'{kind}_attention'))
+    for kind in ('cross', 'self')
+]""")),
     _right('another improved model',
            PARTS("""\
 self.norm = nn.LayerNorm(text_dim)

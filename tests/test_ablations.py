@@ -6,20 +6,18 @@ import pytest
 import torch
 from torch import nn
 
+from msa_lab.data import load_split, padding_mask
+from msa_lab.models import masked_mean, read_sequence
+from msa_lab.study import set_seed
 from msa_utils import (
     AblationModel,
-    ConstantModel,
     CrossAttentionFusion,
     MultimodalSentimentAnalysisModel,
     PositionEncoding,
-    RecurrentEncoder,
     SelfAttentionFusion,
     TransformerEncoder,
-    UniqueSteps,
-    masked_mean,
-    padding_mask,
-    set_seed,
-    shared_padding,
+    build_standardised,
+    feature_statistics,
 )
 from tests.helpers import assert_utterances_do_not_mix
 
@@ -30,6 +28,8 @@ VARIANTS = {
     'no LayerNorm': {'layer_norm': False},
     'text': {'modalities': ('text',)},
     'text and audio': {'modalities': ('text', 'audio')},
+    'averaged': {'fusion': 'average'},
+    'transformer, averaged': {'encoder': 'transformer', 'fusion': 'average'},
     'self-attention': {'fusion': 'self_attention'},
     'cross-attention': {'fusion': 'cross_attention'},
 }
@@ -105,81 +105,10 @@ def test_without_layer_norm_the_scale_matters():
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="'lstm' or 'transformer'; got 'gru'"):
         AblationModel(encoder='gru')
-    with pytest.raises(ValueError, match="got 'product'"):
+    with pytest.raises(ValueError, match="no fusion 'product'"):
         AblationModel(fusion='product')
     with pytest.raises(ValueError, match='at least two modalities'):
         AblationModel(fusion='cross_attention', modalities=('text',))
-
-
-def test_padding_mask_follows_the_definition():
-    vision, text, audio = torch.zeros(3, 6, 2), torch.zeros(3, 6, 3), torch.zeros(3, 6, 1)
-    text[0, 3] = 1  # a zero step behind the first word is not padding
-    audio[1, 1] = -1
-    mask = padding_mask(vision, text, audio)
-    assert mask.tolist() == [
-        [True, True, True, False, False, False],
-        [True, False, False, False, False, False],
-        [True] * 5 + [False],
-    ]
-    assert shared_padding(mask) == 1
-    assert shared_padding(mask[:1]) == 3
-
-
-LENGTHS = {
-    'mixed': (3, 9, 1, 4),
-    'two long': (9, 9, 2, 1),
-    'all alike': (4, 4, 4, 4),
-    'no padding': (10, 10, 10, 10),
-    'one of them full': (10, 1, 1, 1),
-    'all but one full': (10, 10, 10, 2),
-    'alone': (3,),
-    'alone and full': (10,),
-}
-
-
-@pytest.mark.parametrize('case', LENGTHS)
-def test_recurrent_encoder_equals_lstm(case, device):
-    """Outputs and gradients, whatever the lengths; and padding is not computed for everyone."""
-    set_seed(0)
-    lstm, encoder = (
-        kind(8, 8, batch_first=True).to(device) for kind in (nn.LSTM, RecurrentEncoder)
-    )
-    encoder.load_state_dict(lstm.state_dict())
-    rows = [[step < 10 - length for step in range(10)] for length in LENGTHS[case]]
-    padding = torch.tensor(rows, device=device)
-    constant = torch.randn(8, device=device)  # what padding looks like behind Linear and ReLU
-    sequence = torch.randn(len(padding), 10, 8, device=device)
-    sequence = torch.where(padding.unsqueeze(-1), constant, sequence)
-    torch.testing.assert_close(encoder(sequence, padding), lstm(sequence)[0])
-    for module, output in ((encoder, encoder(sequence, padding)), (lstm, lstm(sequence)[0])):
-        output.square().sum().backward()
-        module.gradients = [p.grad for p in module.parameters()]
-    torch.testing.assert_close(encoder.gradients, lstm.gradients)
-
-
-def test_recurrent_encoder_computes_few_steps(monkeypatch):
-    cells = []
-    original = nn.LSTM.forward
-
-    def counting(self, x, *state):
-        cells.append(x.shape[0] * x.shape[1])
-        return original(self, x, *state)
-
-    monkeypatch.setattr(nn.LSTM, 'forward', counting)
-    encoder = RecurrentEncoder(8, 8, batch_first=True)
-    padding = torch.tensor([[step < 50 - n for step in range(50)] for n in [40, 12, 9, 5] * 4])
-    encoder(torch.zeros(16, 50, 8), padding)
-    assert sum(cells) == 5 * 38 + 16 * 12  # of 800: four long ones and one more, then everyone
-
-
-def test_unique_steps_are_those_that_are_not_padding_and_one_that_is():
-    padding = torch.tensor([[True, True, False], [True, False, False]])
-    unique, x = UniqueSteps(padding), torch.randn(2, 3, 4) * ~padding.unsqueeze(-1)
-    assert unique.gather(x).shape == (4, 4)
-    assert torch.equal(unique.scatter(unique.gather(x)), x)
-    full = UniqueSteps(torch.zeros(2, 3, dtype=torch.bool))
-    assert full.gather(x).shape == (6, 4)
-    assert torch.equal(full.scatter(full.gather(x)), x)
 
 
 def test_position_encoding_against_the_formula():
@@ -216,8 +145,34 @@ def test_masked_mean():
     assert masked_mean(sequence, torch.tensor([[True, False, False]])).item() == 4.0
 
 
-def test_the_constant_model_gives_one_number():
-    model = ConstantModel(0.3)
-    output = model(torch.randn(5, 50, 35), torch.randn(5, 50, 300), torch.randn(5, 50, 74))
-    assert output.shape == (5, 1)
-    assert set(output.detach().ravel().tolist()) == {torch.tensor(0.3).item()}
+def test_averaged_is_the_mean_of_the_summed_sequences(batch):
+    model = AblationModel(fusion='average').eval()
+    padding, sequences = padding_mask(*batch), []
+    for name, x in zip(('vision', 'text', 'audio'), batch, strict=True):
+        x = torch.relu(model.get_submodule(f'{name}_fc')(model.get_submodule(f'{name}_norm')(x)))
+        sequences.append(read_sequence(model.get_submodule(f'{name}_lstm'), x, padding))
+    mean = masked_mean(sum(sequences), padding)
+    torch.testing.assert_close(model(*batch), 6 * torch.sigmoid(model.fc(mean)) - 3)
+
+
+def test_a_sequence_is_read_by_an_lstm_and_by_a_transformer():
+    sequence, padding = torch.randn(2, 5, 128), torch.zeros(2, 5, dtype=torch.bool)
+    padding[0, :3] = True
+    lstm, encoder = nn.LSTM(128, 128, batch_first=True), TransformerEncoder().eval()
+    assert torch.equal(read_sequence(lstm, sequence, padding), lstm(sequence)[0])
+    assert torch.equal(read_sequence(encoder, sequence, padding), encoder(sequence, padding))
+
+
+def test_standardised_features_have_mean_0_and_deviation_1_and_zeros_stay(small_file, batch):
+    """Over the frames of the training split that are there; a missing face stays zeros."""
+    data, seen = load_split(small_file, 'train'), []
+    model = build_standardised(feature_statistics(small_file)).eval()
+    model.model.register_forward_pre_hook(lambda m, args, kw: seen.append(kw), with_kwargs=True)
+    features = [torch.tensor(getattr(data, name)) for name in ('vision', 'text', 'audio')]
+    assert model(*features).shape == (len(data), 1)
+    for name, before in zip(('vision', 'text', 'audio'), features, strict=True):
+        there, after = before.any(-1), seen[0][name]
+        assert (after[~there] == 0).all()
+        assert after[there].mean(0).abs().max() < 1e-3
+        spread = after[there].std(0, correction=0)
+        assert (spread - 1)[before[there].std(0) > 0].abs().max() < 1e-3

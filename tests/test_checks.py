@@ -20,9 +20,11 @@ from msa_lab import checks
 from msa_lab.checks import accuracy
 from msa_lab.checks.isolation import without_stubs
 from msa_lab.models import masked_mean
-from tests.regions import code_cells, namespace, regions, unfilled
-from tests.solutions import CHECKS, CORRECT, REGIONS, WRONG
+from tests.regions import code_cells, edit, namespace, regions, unfilled
+from tests.solutions import CHECKS, CORRECT, FUSION, REGIONS, WRONG
 
+LISTS = [task for task in CHECKS if task.startswith('14.')]  # lists, which no function makes
+FUNCTIONS = [task for task in CHECKS if task not in LISTS]
 SLOW = ('13', '15')  # run with the first mistake of every task, not with all of them
 FIRST = {variant.task: variant for variant in reversed(WRONG)}.values()
 
@@ -60,7 +62,7 @@ def verdicts(names, tasks=CHECKS):
 
 
 def is_one_line(out, number):
-    return re.fullmatch(rf'✓ TODO {number} [^\n]+\n', out) is not None
+    return re.fullmatch(rf'✓ TODO {re.escape(str(number))} [^\n]+\n', out) is not None
 
 
 def test_the_checks_are_those_that_the_notebook_calls():
@@ -68,7 +70,8 @@ def test_the_checks_are_those_that_the_notebook_calls():
     called = {}
     for name, source in cells.items():
         call = ast.parse(source).body[-1].value
-        called[name.removeprefix('check-')] = (call.func.attr, tuple(a.id for a in call.args))
+        task = name.removeprefix('check-').replace('-', '.')
+        called[task] = (call.func.attr, tuple(a.id for a in call.args))
     assert called == CHECKS
     exported = {name for name in checks.__all__ if name.startswith('check_')}
     assert exported == {check for check, _ in CHECKS.values()}
@@ -103,7 +106,8 @@ def test_the_reference_passes_in_one_line(reference, task, capfd):
 @pytest.mark.parametrize('task', CHECKS)
 def test_imported_definitions_pass(reference, task):
     """The definitions of the mirror, which are imported and not made in a notebook."""
-    run(task, {**vars(msa_utils), 'experiments': reference['experiments']})
+    lists = {name: reference[name] for list_task in LISTS for name in CHECKS[list_task][1]}
+    run(task, {**vars(msa_utils), **lists})
 
 
 @pytest.mark.parametrize('variant', CORRECT, ids=lambda v: v.name)
@@ -126,7 +130,7 @@ def test_a_mistake_is_named_by_its_check_alone(variant, capfd):
     failed = verdicts(names, {*tasks, variant.task})
     assert list(failed) == [variant.task]
     message = failed[variant.task]
-    assert re.match(rf'TODO {variant.task}：', message)
+    assert message.startswith(f'TODO {variant.task}：')
     assert re.search(variant.says, message), message
     assert re.search('[\u4e00-\u9fff]{2}', message)
     assert len(message) < 700
@@ -135,26 +139,26 @@ def test_a_mistake_is_named_by_its_check_alone(variant, capfd):
     assert capfd.readouterr() == ('', '')
 
 
-def test_a_class_made_before_its_parent_was_corrected():
-    """A student corrects ModalityEncoders and runs that cell and the check, not AblationModel's."""
-    names = namespace(next(v for v in WRONG if v.task == '13').edits)
-    exec(code_cells()['modality-encoders'], names)
-    assert '请先重新运行下面 AblationModel 那一格' in verdicts(names, ['13'])['13']
-    exec(code_cells()['ablation-model'], names)
-    assert verdicts(names, ['13']) == {}
-
-
-@pytest.mark.parametrize('task', CHECKS)
+@pytest.mark.parametrize('task', FUNCTIONS)
 def test_an_unfilled_todo_is_called_by_its_number(task):
     failed = verdicts(namespace(unfilled(task)))
     assert list(failed) == [task]
-    assert f'TODO {task} 还没有完成' in failed[task]
+    assert failed[task].startswith(f'TODO {task} 还没有完成')
+
+
+@pytest.mark.parametrize('task', LISTS)
+def test_an_unfilled_list_is_called_by_its_number_in_its_own_cell(task):
+    (change,) = unfilled(task)
+    with pytest.raises(NotImplementedError, match=f'TODO {re.escape(task)} 还没有完成'):
+        exec(edit(code_cells(), [change])[change.cell], {})
+    others = [other for other in CHECKS if other not in (task, *SLOW)]
+    assert verdicts(namespace([change]), others) == {}
 
 
 def test_the_untouched_edition_is_told_every_number():
     edits = [e for task in CHECKS for e in unfilled(task)]
-    failed = verdicts(namespace(edits))
-    assert list(failed) == list(CHECKS)
+    failed = verdicts(namespace(edits), FUNCTIONS)
+    assert list(failed) == FUNCTIONS
     for task, message in failed.items():
         assert f'TODO {task} 还没有完成' in message
 
@@ -186,6 +190,39 @@ def test_an_error_is_quoted_with_its_line_and_chained():
 
     with pytest.raises(checks.CheckFailed, match='SystemExit'):
         checks.check_accuracy(leaves)
+
+
+def test_a_variable_of_another_cell_is_named():
+    """The check runs on its own data, so what the notebook holds by chance is of no use there."""
+    accuracy_of = """\
+def multiclass_acc(y_pred, y_true):
+    return float(np.mean(np.round(y_pred) == np.round(labels)))"""
+    names = {'np': np, 'labels': torch.zeros(5)}
+    exec(accuracy_of, names)
+    with pytest.raises(checks.CheckFailed, match='读了别的单元格留下的变量 `labels`：是不是该用参'):
+        checks.check_accuracy(names['multiclass_acc'])
+    names['labels'] = 3  # no tensor and no array: nothing is said of it
+    with pytest.raises(checks.CheckFailed) as caught:
+        checks.check_accuracy(names['multiclass_acc'])
+    assert '留下的变量' not in str(caught.value)
+
+
+def test_a_variable_of_another_cell_is_named_in_a_method():
+    fusion = FUSION('feature = vision + text + audio_sequence')
+    names = namespace([fusion]) | {}
+    names['MultimodalSentimentAnalysisModel'].forward.__globals__['audio_sequence'] = torch.zeros(1)
+    assert '留下的变量 `audio_sequence`' in verdicts(names, ['4'])['4']
+
+
+def test_a_given_name_whose_cell_was_not_run_is_named():
+    names = namespace()
+    given = {'12.1': 'masked_mean', '13': 'read_sequence'}
+    for name in given.values():
+        del names[name]
+    failed = verdicts(names, given)
+    for task, name in given.items():
+        message = f'`{name}` 还没有定义：是上面给好的名字，就先运行那一格'
+        assert message in failed[task]
 
 
 def test_what_a_student_prints_is_not_shown(capfd):
@@ -239,20 +276,49 @@ def test_the_caller_is_not_disturbed(reference, task):
 def test_the_verdict_does_not_depend_on_the_callers_seed(reference):
     for seed in range(4):
         torch.manual_seed(seed)
-        assert verdicts(reference, ['3', '8', '12']) == {}
+        assert verdicts(reference, ['3', '8', '12.1', '12.2']) == {}
 
 
 def test_a_student_may_name_the_options_of_fit():
     """In place of the `**options` that `main` passes to `fit` and `fit` to `train_model`."""
     names = namespace()
-    original = names['fit']
+    source = code_cells()['fit'].replace('    **options,\n', '    progress=False,\n')
+    exec(source.replace('**options', 'progress=progress'), names)
+    with pytest.raises(TypeError, match='quiet'):
+        names['fit'](None, '', None, epochs=1, checkpoint='', quiet=True)
+    assert verdicts(names, ['10.2']) == {}
 
-    def fit(model, data_path, criterion, *, epochs, checkpoint, batch_size=16, progress=False):
-        settings = dict(epochs=epochs, checkpoint=checkpoint, batch_size=batch_size)
-        return original(model, data_path, criterion, **settings, progress=progress)
 
-    names['fit'] = fit
-    assert verdicts(names, ['10']) == {}
+OWN_SCHEMES = {
+    'joined along the features, then a Linear': """
+class SelfAttentionFusion(nn.Module):
+    def __init__(self, num_modalities, dim=128):
+        super().__init__()
+        self.join = nn.Linear(num_modalities * dim, dim)
+        self.encoder = TransformerEncoder(position=False, dim=dim)
+
+    def forward(self, sequences, padding):
+        joined = self.join(torch.cat(sequences, dim=-1))
+        return masked_mean(self.encoder(joined, padding), padding)""",
+    'a query of its own asks all steps': """
+class SelfAttentionFusion(nn.Module):
+    def __init__(self, num_modalities, dim=128):
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(1, 1, dim))
+        self.attention = nn.MultiheadAttention(dim, 4, batch_first=True)
+
+    def forward(self, sequences, padding):
+        steps, mask = torch.cat(sequences, dim=1), padding.repeat(1, len(sequences))
+        query = self.query.expand(len(steps), -1, -1)
+        return self.attention(query, steps, steps, key_padding_mask=mask)[0].squeeze(1)""",
+}
+
+
+@pytest.mark.parametrize('scheme', OWN_SCHEMES)
+def test_a_scheme_of_ones_own_for_self_attention_passes(scheme):
+    names = namespace()
+    exec(OWN_SCHEMES[scheme], names)
+    assert verdicts(names, ['12.1', '13']) == {}
 
 
 def test_the_stored_counts_of_the_accuracy():
@@ -270,6 +336,8 @@ def test_the_stored_counts_of_the_accuracy():
     sets = [[np.array(x) for x in s] for s in (accuracy.PLAIN, accuracy.HALVES)]
     counted = {n: tuple(int((f(p) == f(t)).sum()) for p, t in sets) for n, f in readings.items()}
     counted['within half'] = tuple(int((abs(p - t) < 0.5).sum()) for p, t in sets)
+    counted['prediction not rounded'] = tuple(int((p == np.round(t)).sum()) for p, t in sets)
+    counted['label not rounded'] = tuple(int((np.round(p) == t).sum()) for p, t in sets)
     assert counted == accuracy.EQUAL
     assert len(set(counted.values())) == len(counted)
     predicted, true = (np.round(x) for x in sets[0])

@@ -205,7 +205,7 @@ def test_corruption_reaches_the_one_reader_of_the_test_split(small_file, workdir
     torch.save(model.state_dict(), 'w.pth')
 
     def metrics():
-        return evaluate_test_split(model, small_file, nn.MSELoss(), 'w.pth', quiet=True)
+        return evaluate_test_split(model, small_file, nn.MSELoss(), 'w.pth', quiet=True)[0]
 
     clean = metrics()
     with corrupted(model, with_lost_frames(1.0)):
@@ -260,7 +260,7 @@ def test_a_sweep_shows_all_models_the_same_accidents(batch):
 
     def score(model, checkpoint):
         scored.append((checkpoint, model(*batch)))
-        return {'Corr': 0.5, 'MAE': 1.0}
+        return {'Corr': 0.5, 'MAE': 1.0}, None
 
     set_seed(0)
     twin = ImprovedSentimentModel().eval()

@@ -20,7 +20,8 @@ from grading.tasks import NOTEBOOK, tasks
 
 AUTOMATIC = {key: task.points for key, task in tasks().items() if not task.written}
 FULL = sum(AUTOMATIC.values())
-Q1, Q1_COLUMN = '分析 1', f'分析 1 ({tasks()["q1-reading"].points})'
+MOST_Q1, MOST_4 = (tasks()[key].points for key in ('q1-reading', 'check-4'))
+Q1, Q1_COLUMN = '分析 1', f'分析 1 ({MOST_Q1})'
 
 
 def row_of(student, **answers):
@@ -241,7 +242,11 @@ def test_a_name_that_nobody_has_stops_before_anything_is_written(desk):
 
 @pytest.mark.parametrize(
     ('text', 'says'),
-    [('70', '70 is not a number between 0 and 7'), ('x', 'x is not'), ('nan', 'nan is not')],
+    [
+        ('70', f'70 is not a number between 0 and {MOST_Q1}'),
+        ('x', 'x is not'),
+        ('nan', 'nan is not'),
+    ],
 )
 def test_a_mark_out_of_range_is_named(desk, text, says):
     desk.hand_in(row_of('li', q1_reading='过拟合。'))
@@ -285,8 +290,8 @@ def test_a_change_is_applied_last_and_its_reason_is_shown(desk):
     )
     desk.grade()
     grades = desk.table('grades.csv')
-    assert grades['li']['TODO 4 (5)'] == '2.5'
-    assert grades['li']['total'] == str(FULL - 2.5 + 7)
+    assert grades['li'][f'TODO 4 ({MOST_4})'] == '2.5'
+    assert grades['li']['total'] == str(FULL - MOST_4 + 2.5 + 7)
     assert grades['li']['waits for'] == ''
     assert grades['wang']['total'] == '3'
     page = (desk.out / 'feedback' / 'li.html').read_text(encoding='utf-8')
@@ -297,11 +302,12 @@ def test_a_change_is_applied_last_and_its_reason_is_shown(desk):
 @pytest.mark.parametrize(
     ('line', 'says'),
     [
-        ('zhao,TODO 4,5,x', "no submission is called 'zhao'"),
+        ('zhao,TODO 4,2,x', "no submission is called 'zhao'"),
         ('li,TODO 99,5,x', "li: no task 'TODO 99'; one of TODO 1, "),
-        ('li,TODO 4,6,x', 'li, TODO 4: 6 is not a number between 0 and 5'),
-        ('li,TODO 4,5,', 'li, TODO 4: no reason'),
-        ('li,TODO 4,5,x\nli,TODO 4,4,x', 'li, TODO 4: changed twice'),
+        ('li,TODO 10.4,2,x', "li: no task 'TODO 10.4'; one of TODO 1, .*TODO 10.1, "),
+        ('li,TODO 4,6,x', f'li, TODO 4: 6 is not a number between 0 and {MOST_4}'),
+        ('li,TODO 4,2,', 'li, TODO 4: no reason'),
+        ('li,TODO 4,2,x\nli,TODO 4,1,x', 'li, TODO 4: changed twice'),
     ],
 )
 def test_a_mistake_in_the_changes_stops_before_anything_is_written(desk, line, says):
@@ -324,7 +330,7 @@ def test_a_question_without_points_waits_for_nobody_and_100_is_no_constant(desk,
     assert desk.table('grades.csv')['li']['waits for'] == ''
     assert not [column for column in desk.table('written.csv')['li'] if Q1 in column]
     page = (desk.out / 'feedback' / 'li.html').read_text(encoding='utf-8')
-    assert f'{FULL} / 93 分' in page
+    assert f'{FULL} / {100 - MOST_Q1} 分' in page
 
 
 # What was handed in

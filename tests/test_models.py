@@ -84,7 +84,7 @@ def test_trained_by_the_loops_of_the_lab(build, small_file, workdir):
     criterion = criterion_of(model)
     history = fit(model, small_file, criterion, epochs=2, checkpoint='w.pth', quiet=True)
     assert [record['epoch'] for record in history] == [1, 2]
-    metrics = evaluate_test_split(model, small_file, criterion, 'w.pth', quiet=True)
+    metrics, _ = evaluate_test_split(model, small_file, criterion, 'w.pth', quiet=True)
     assert tuple(metrics) == data.METRICS
 
 

@@ -59,7 +59,7 @@ def test_no_line_that_stands_only_in_solutions_is_in_the_zip(complete, edition):
         if file.suffix == '.ipynb':
             cells = json.loads(file.read_text(encoding='utf-8'))['cells']
             lines = {s.strip() for c in cells for s in ''.join(c['source']).splitlines()}
-        elif file.is_file() and file.suffix != '.jpg':
+        elif file.is_file() and file.suffix not in ('.jpg', '.png'):
             lines = {s.strip() for s in file.read_text(encoding='utf-8').splitlines()}
         else:
             continue
@@ -69,21 +69,40 @@ def test_no_line_that_stands_only_in_solutions_is_in_the_zip(complete, edition):
 def test_the_zip_holds_what_the_lab_needs_and_nothing_of_the_staff(edition):
     names = {str(p.relative_to(edition)) for p in edition.rglob('*') if p.is_file()}
     lab = {str(p.relative_to(ROOT)) for p in (ROOT / 'msa_lab').rglob('*.py')}
-    others = {NOTEBOOK, 'README.md', 'requirements.txt', 'images/GeneralFramework.jpg'}
-    assert names == lab | others
+    images = {'images/GeneralFramework.jpg', 'images/ModelGraph.png'}
+    assert names == lab | images | {NOTEBOOK, 'README.md', 'requirements.txt'}
+
+
+def test_what_belongs_to_the_complete_edition_alone_is_left_out(complete, fill_in):
+    hidden = {c.id for c in complete.cells if COMPLETE_ONLY in c.metadata.get('tags', [])}
+    assert hidden
+    assert not {c.id for c in fill_in.cells} & hidden
+    headings = [
+        re.findall('^## (附录 .)', '\n'.join(c.source for c in notebook.cells), re.MULTILINE)
+        for notebook in (complete, fill_in)
+    ]
+    assert headings == [['附录 A', '附录 B', '附录 C'], []]
+
+
+def test_the_pictures_that_the_notebook_shows_are_in_the_zip(edition, fill_in):
+    text = '\n'.join(cell.source for cell in fill_in.cells)
+    shown = set(re.findall(r'images/[\w.-]+', text))
+    assert shown == {str(p.relative_to(edition)) for p in (edition / 'images').iterdir()}
 
 
 def test_every_todo_has_a_hint_and_an_error_that_names_it(complete, fill_in):
-    marks = re.findall(rf'{BEGIN} (\d+) (\S+)', '\n'.join(c.source for c in complete.cells))
+    marks = re.findall(rf'{BEGIN} ([\d.]+) (\S+)', '\n'.join(c.source for c in complete.cells))
     todos = []
     for cell in fill_in.cells:
         todos += re.findall(
-            r"# TODO (\d+)：(.+)\n *raise NotImplementedError\('TODO (\d+) 还没有完成'\)",
+            r"# TODO ([\d.]+)：(.+)\n *raise NotImplementedError\('TODO ([\d.]+) 还没有完成'\)",
             cell.source,
         )
     assert len(todos) == len(marks)
     assert all(number == named and len(hint) >= 6 for number, hint, named in todos)
-    assert {int(number) for number, _ in marks} == set(range(1, 16))
+    graded = {task.name.removeprefix('TODO ') for task in tasks().values() if not task.written}
+    assert {number for number, _ in marks} == graded
+    assert {int(number.split('.')[0]) for number in graded} == set(range(1, 16))
 
 
 def test_the_fill_in_edition_is_clean(fill_in):
@@ -98,9 +117,10 @@ def test_the_fill_in_edition_is_clean(fill_in):
             assert cell.metadata['editable'] is False
 
 
-def test_the_points_sum_to_100_and_the_notebook_says_those_of_its_metadata(complete):
+def test_the_points_sum_to_60_and_40_and_the_notebook_says_those_of_its_metadata(complete):
     graded = tasks().values()
-    assert sum(task.points for task in graded) == 100
+    assert sum(task.points for task in graded if not task.written) == 60
+    assert sum(task.points for task in graded if task.written) == 40
     (overview,) = [c.source for c in complete.cells if c.get('id') == 'tasks']
     table = dict(re.findall(r'\| ((?:TODO|分析) [\d.]+) \| [^|]+ \| (\d+) (?=\|)', overview))
     assert table == {task.name: str(task.points) for task in graded}

@@ -1,20 +1,19 @@
-"""`msa_lab.models.simple`: ridge and SVR on averages, in a table that joins a study's."""
+"""`msa_lab.models.simple`: the constant, ridge and SVR, in a table that joins a study's."""
 
 import pickle
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
 from msa_lab.data import MODALITIES, load_split
 from msa_lab.data.synthetic import make_standin
-from msa_lab.models import simple_results
+from msa_lab.models import simple_results, simple_results_on_test
 from msa_lab.models.simple import CANDIDATES, averaged_features, fit_simple
-from msa_lab.study import Experiment, run_study, summarize
-from msa_utils import AblationModel, eval_mosi_regression, evaluate_test_split, fit
+from msa_lab.study import Experiment, join, run_study, summarize
+from msa_utils import AblationModel, eval_mosi_regression, evaluate_valid_split, fit
 from tests.conftest import SMALL
 
 
@@ -32,42 +31,52 @@ def fit_quietly(model, data, criterion, **options):
     return fit(model, data, criterion, quiet=True, **options)
 
 
-def evaluate_quietly(model, data, criterion, checkpoint):
-    return evaluate_test_split(model, data, criterion, checkpoint, quiet=True)
-
-
 def test_the_rows_join_those_of_a_study_without_a_new_column(results, small_file, tmp_path):
     study = run_study(
         [Experiment('baseline', AblationModel)],
-        data=small_file, train=fit_quietly, evaluate=evaluate_quietly,
+        data=small_file, train=fit_quietly, evaluate=evaluate_valid_split,
         seeds=[42, 43], epochs=1, runs_dir=tmp_path, n_jobs=1,
     )  # fmt: skip
     assert set(results.columns) == set(study.columns)
-    together = pd.concat([study, results], ignore_index=True)
+    together = join(study, results)
     assert list(together.columns) == list(study.columns)
-    assert not together.isna().any().any()
+    undefined = ['valid_Corr'] if together['valid_Corr'].isna().any() else []  # of the constant
+    assert not together.drop(columns=undefined).isna().any().any()
+    for video, y_true in zip(together['video'], together['y_true'], strict=True):
+        assert list(video) == list(together['video'][0])
+        assert y_true == pytest.approx(together['y_true'][0])
     summary = summarize(together, 'baseline')
-    assert list(summary.index) == ['baseline', 'ridge', 'SVR']
+    assert list(summary.index) == ['baseline', 'constant', 'ridge', 'SVR']
     assert (summary['seeds'] == 2).all()
-    assert (summary.loc[['ridge', 'SVR'], ('test_MAE', 'sd')] == 0).all()
+    assert (summary.loc[['ridge', 'SVR'], ('valid_MAE', 'sd')] == 0).all()
+    assert np.isfinite(summary.loc['ridge', ('valid_Corr', 'people_low')])
 
 
 def test_the_scores_are_those_of_the_fitted_models(results, small_file):
     train, valid, test = (load_split(small_file, name) for name in ('train', 'valid', 'test'))
-    for name in ('ridge', 'SVR'):
-        model = fit_simple(name, train, valid)
-        rows = results[results['experiment'] == name]
-        assert rows['seed'].tolist() == [42, 43]
-        for prefix, data in (('valid', valid), ('test', test)):
-            error = np.abs(model.predict(averaged_features(data)) - data.labels).mean()
+    tested = simple_results_on_test(small_file, eval_mosi_regression, seeds=[42, 43])
+    for table, prefix, data in ((results, 'valid', valid), (tested, 'test', test)):
+        for name in ('ridge', 'SVR'):
+            y_pred = fit_simple(name, train, valid).predict(averaged_features(data))
+            rows = table[table['experiment'] == name]
+            assert rows['seed'].tolist() == [42, 43]
+            error, corr = (
+                np.abs(y_pred - data.labels).mean(),
+                np.corrcoef(y_pred, data.labels)[0, 1],
+            )
             assert rows[f'{prefix}_MAE'].tolist() == pytest.approx([error] * 2, abs=1e-4)
-            corr = np.corrcoef(model.predict(averaged_features(data)), data.labels)[0, 1]
             assert rows[f'{prefix}_Corr'].tolist() == pytest.approx([corr] * 2, abs=1e-4)
-    assert (results['test_Corr'] > 0.2).all()  # they learn something
-    assert (
-        results['parameters'].tolist()
-        == [35 + 300 + 74 + 1] * 2 + [len(fit_simple('SVR', train, valid)[-1].support_) + 1] * 2
-    )
+            assert corr > 0.2  # they learn something
+            assert rows['video'].iloc[0].tolist() == list(data.videos)
+    support = len(fit_simple('SVR', train, valid)[-1].support_)
+    assert results['parameters'].tolist() == [1] * 2 + [35 + 300 + 74 + 1] * 2 + [support + 1] * 2
+
+
+def test_the_constant_is_the_mean_of_the_training_labels(results, small_file):
+    constant = results[results['experiment'] == 'constant']
+    mean = load_split(small_file, 'train').labels.mean()
+    assert constant['y_pred'].iloc[0] == pytest.approx(mean)
+    assert constant['valid_Corr'].isna().all()
 
 
 def test_scores_beyond_the_range_of_the_labels_are_cut(small_file, monkeypatch):
@@ -108,11 +117,14 @@ def test_averages_are_over_the_true_steps_only(tmp_path):
     np.testing.assert_allclose(averages[1], [1.0] * 35 + [2.0] * 300 + [4.0] * 74)
 
 
+REGRESSIONS = ('ridge', 'SVR')
+
+
 def penalty(model):
     return model[-1].get_params().get('alpha', model[-1].get_params().get('C'))
 
 
-@pytest.mark.parametrize('name', CANDIDATES)
+@pytest.mark.parametrize('name', REGRESSIONS)
 def test_the_penalty_is_that_of_the_highest_correlation_on_validation(name, small_file):
     train, valid = (load_split(small_file, split) for split in ('train', 'valid'))
     chosen = fit_simple(name, train, valid)
@@ -131,13 +143,18 @@ def test_the_penalty_is_that_of_the_highest_correlation_on_validation(name, smal
 def test_the_test_split_has_no_part_in_the_choice(tmp_path):
     """With other test labels the models, and so all columns of validation, stay as they are."""
     content = make_standin(**SMALL)
-    before = simple_results(save(content, tmp_path / 'a.pkl'), eval_mosi_regression, [0])
+    first = save(content, tmp_path / 'a.pkl')
     content['test']['labels'] = -content['test']['labels'][::-1].copy()
     content['test']['text'] = content['test']['text'] * 3
-    after = simple_results(save(content, tmp_path / 'b.pkl'), eval_mosi_regression, [0])
+    second = save(content, tmp_path / 'b.pkl')
+    before, after = (simple_results(path, eval_mosi_regression, [0]) for path in (first, second))
     kept = [c for c in before if c.startswith('valid_') or c == 'parameters']
     assert before[kept].equals(after[kept])
-    assert not before['test_MAE'].equals(after['test_MAE'])
+    before, after = (
+        simple_results_on_test(path, eval_mosi_regression, [0])['test_MAE']
+        for path in (first, second)
+    )
+    assert not before.equals(after)
 
 
 def test_the_validation_split_has_a_part_in_the_choice(tmp_path):
@@ -148,7 +165,7 @@ def test_the_validation_split_has_a_part_in_the_choice(tmp_path):
         content['valid']['labels'] = sign * np.abs(content['valid']['labels'])
         path = save(content, tmp_path / f'{sign}.pkl')
         splits = load_split(path, 'train'), load_split(path, 'valid')
-        models.append([penalty(fit_simple(name, *splits)) for name in CANDIDATES])
+        models.append([penalty(fit_simple(name, *splits)) for name in REGRESSIONS])
     assert models[0] != models[1]
 
 
@@ -171,4 +188,4 @@ def test_a_validation_split_that_tells_nothing_is_no_warning(tmp_path):
         warnings.simplefilter('error')
         results = simple_results(path, eval_mosi_regression, [0])
     assert results['valid_Corr'].isna().all()
-    assert results['test_MAE'].notna().all()
+    assert results['valid_MAE'].notna().all()

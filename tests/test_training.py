@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 import msa_utils
-from msa_lab.data import METRICS
+from msa_lab.data import METRICS, load_split
 from msa_lab.files.checkpoints import save_checkpoint
 from msa_lab.files.tensorboard_logs import read_graph, read_scalars
 from msa_lab.speed import DeviceLoader
@@ -246,21 +246,37 @@ def test_weights_are_loaded_without_running_code(small_file, workdir):
 def test_the_test_split_is_scored_with_the_weights_on_the_disk(small_file, workdir, capsys):
     save_checkpoint(Dial(2.0), 'a.pth')
     model = Dial()
-    metrics = msa_utils.evaluate_test_split(model, small_file, nn.MSELoss(), 'a.pth')
+    metrics, predictions = msa_utils.evaluate_test_split(model, small_file, nn.MSELoss(), 'a.pth')
     assert model.weight.item() == 2.0
     device = model.weight.device
-    loss, expected, _, _ = evaluate(model, make_loader(small_file, 'test'), nn.MSELoss(), device)
+    loader = make_loader(small_file, 'test')
+    loss, expected, y_pred, y_true = evaluate(model, loader, nn.MSELoss(), device)
     assert metrics == expected
+    assert list(predictions) == ['video', 'y_true', 'y_pred']
+    assert predictions['video'].tolist() == list(load_split(small_file, 'test').videos)
+    assert predictions['y_true'].tolist() == y_true.tolist()
+    assert predictions['y_pred'].tolist() == y_pred.tolist()
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         '========== test results: ==========',
         f'Test Loss: {loss:.4f}',
         str(metrics),
     ]
-    again = msa_utils.evaluate_test_split(
+    again, _ = msa_utils.evaluate_test_split(
         Dial(), small_file, nn.MSELoss(), 'a.pth', batch_size=5, quiet=True
     )
     assert again == metrics
+    assert capsys.readouterr().out == ''
+
+
+def test_the_validation_split_is_scored_in_the_same_way_and_in_silence(small_file, workdir, capsys):
+    save_checkpoint(Dial(2.0), 'a.pth')
+    model = Dial()
+    metrics, predictions = msa_utils.evaluate_valid_split(model, small_file, nn.MSELoss(), 'a.pth')
+    loader = make_loader(small_file, 'valid')
+    _, expected, y_pred, _ = evaluate(model, loader, nn.MSELoss(), model.weight.device)
+    assert metrics == expected
+    assert predictions['y_pred'].tolist() == y_pred.tolist()
     assert capsys.readouterr().out == ''
 
 

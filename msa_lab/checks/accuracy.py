@@ -17,7 +17,7 @@ PLAIN = (
 )
 HALVES = (
     (0.5, 1.5, 2.5, -0.5, -1.5, 2.5, 0.5, 1.0),
-    (0.2, 2.1, 1.8, 0.1, -1.2, 2.2, 0.9, 1.0),
+    (0.2, 2.1, 1.8, 0.1, -1.2, 2.0, 0.9, 1.0),
 )
 EQUAL = {
     'round': (11, 6),
@@ -26,9 +26,9 @@ EQUAL = {
     'half up': (11, 5),
     'half away': (11, 3),
     'exact': (1, 1),
-    'within half': (9, 5),
-    'prediction not rounded': (2, 2),
-    'label not rounded': (2, 1),
+    'within half': (9, 4),
+    'prediction not rounded': (2, 1),
+    'label not rounded': (2, 2),
 }
 PER_CLASS = (0.6714285714285715, 0.5986394557823129)  # of PLAIN, by true and by predicted class
 ROUNDING = {

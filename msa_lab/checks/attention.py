@@ -188,19 +188,20 @@ def _judge_cross(CrossAttentionFusion, sequences, padding):
     name, count = 'CrossAttentionFusion', len(sequences)
     fusion = CrossAttentionFusion(count).eval()
     random_affine(fusion.norm)
-    output = _fused(name, fusion, sequences, padding)
     doubles = [_AttentionDouble() for _ in range(count)]
     fusion.attention = nn.ModuleList(doubles)
-    combined = _fused(name, fusion, sequences, padding)
+    try:
+        combined = _fused(name, fusion, sequences, padding)
+    finally:  # a wrong call is named rather than the error that it leads to
+        for i, double in enumerate(doubles):
+            for call in double.calls:
+                _judge_call(name, i, call, sequences, padding)
     if not any(double.calls for double in doubles):  # the student's own attention layers
-        _judge_masking(name, fusion, sequences, padding, output)
-        _judge_influence(name, fusion, sequences, padding, output)
+        _judge_masking(name, fusion, sequences, padding, combined)
+        _judge_influence(name, fusion, sequences, padding, combined)
         return
     if not all(double.calls for double in doubles):
         fail(NUMBERS[name], f'`{name}`：每个模态应各用自己的 `attention[i]`；有的没有用到。')
-    for i, double in enumerate(doubles):
-        for call in double.calls:
-            _judge_call(name, i, call, sequences, padding)
     _judge_combination(name, fusion, combined, sequences, [d.answer for d in doubles], padding)
     fusion = CrossAttentionFusion(count).eval()
     output = _fused(name, fusion, sequences, padding)
@@ -235,10 +236,11 @@ def _judge_call(name, i, call, sequences, padding):
     expected = torch.zeros(key.shape[:2], dtype=torch.bool)
     for place in (p for p in places if p is not None):
         expected.scatter_(1, place, padding)
-    if hidden.shape != expected.shape or not torch.equal(hidden, expected):
-        inverted = hidden.shape == expected.shape and torch.equal(hidden, ~expected)
-        hint = '，现在恰好**反**了' if inverted else f'，得到{shape_of(hidden)}'
-        fail(NUMBERS[name], f'`{name}`：填充的标记应与键一样长，True 处遮住{hint}。')
+    if hidden.shape != expected.shape:
+        _fail_mask(name)
+    if not torch.equal(hidden, expected):
+        hint = '现在恰好**反**了' if torch.equal(hidden, ~expected) else '现在与键对不上'
+        fail(NUMBERS[name], f'`{name}`：填充的标记 True 处遮住；{hint}。')
 
 
 def _places(sequence, key):

@@ -77,16 +77,17 @@ def _judge_list(number, experiments, expected):
             )
     _judge_names(number, [experiment.name for experiment in experiments], list(expected))
     by_name = {experiment.name: experiment for experiment in experiments}
-    model_class = _configurable_class(number, experiments)
-    first_with = {}  # settings and loss: the first experiment that has them
-    for name, changes in expected.items():
-        build, criterion = by_name[name].build, by_name[name].criterion
-        if isinstance(build, nn.Module) or not callable(build):
+    for name in expected:
+        if isinstance(by_name[name].build, nn.Module) or not callable(by_name[name].build):
             fail(
                 number,
                 f'{name!r} 的 build 应是“能造出模型的东西”，不是造好的模型：'
                 '否则各个种子用的是同一个模型，接着上一次训练。',
             )
+    model_class = _configurable_class(number, experiments)
+    first_with = {}  # settings and loss: the first experiment that has them
+    for name, changes in expected.items():
+        build, criterion = by_name[name].build, by_name[name].criterion
         _judge_loss(number, name, criterion)
         settings = _settings(number, build, model_class)
         if settings is None:

@@ -99,7 +99,7 @@ def _score_on(data_path, split, score, seeds):
 
 def _rank(y_pred, y_true):
     """The correlation, or -inf where it is undefined."""
-    if y_pred.std() == 0 or y_true.std() == 0:
+    if np.ptp(y_pred) == 0 or np.ptp(y_true) == 0:
         return -np.inf
     return np.corrcoef(y_pred, y_true)[0, 1]
 
