@@ -22,7 +22,7 @@ class _EncoderDouble(nn.Module):
 
     def forward(self, sequence, padding):
         if padding.shape != sequence.shape[:2]:
-            _fail_mask('SelfAttentionFusion')
+            _fail_mask('SelfAttentionFusion', sequence, padding)
         visible = sequence.masked_fill(padding.unsqueeze(-1), 0)
         output = torch.tanh(sequence) + visible.sum(1, keepdim=True)
         output = output.masked_fill(padding.unsqueeze(-1), 50.0)
@@ -95,8 +95,14 @@ def _fused(name, fusion, sequences, padding):
     return output.detach()
 
 
-def _fail_mask(name):
-    """Fail because the mask has another number of steps than the sequence."""
+def _fail_mask(name, sequence=None, mask=None):
+    """Fail because the mask has another shape than the sequence, as far as both are known."""
+    if mask is not None and mask.dim() == 2 and len(mask) != len(sequence):
+        fail(
+            NUMBERS[name], f'`{name}`：标记沿**批次**重复了：应沿步数那一维，padding.repeat(1, n)。'
+        )
+    if sequence is not None and sequence.shape[-1] != 128:
+        fail(NUMBERS[name], f'`{name}`：序列接在了**特征**那一维上：应沿步数那一维首尾相接。')
     fail(
         NUMBERS[name],
         f'`{name}`：填充标记的步数与序列不同：接了几条序列，padding 也要重复几次。',

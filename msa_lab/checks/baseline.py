@@ -312,6 +312,8 @@ def _diagnose_scaling(score, z):
                     f'现在用的是 tanh（乘 {gain:.3g}，加 {low:.3g}）：3·tanh(z) 在 0 处的斜率是 '
                     '6·sigmoid(z)−3 的两倍，同样的 z 得到的分数不同'
                 )
+            if gain < 0:
+                return '方向反了：z 越大分数越小。sigmoid 的指数应是 −z：1 / (1 + exp(−z))'
             return (
                 f'现在的范围是 ({low:.3g}, {low + gain:.3g})：sigmoid 之后还要拉伸、平移到 (-3, 3)'
             )

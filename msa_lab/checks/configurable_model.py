@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from msa_lab.checks.compare import near, padding_at_front, random_affine, shape_of, standardised
-from msa_lab.checks.failure import fail, self_check
+from msa_lab.checks.failure import CheckFailed, fail, self_check
 from msa_lab.data import MODALITIES, WIDTHS
 
 
@@ -81,7 +81,10 @@ def _judge_first_half(model, chosen, layer_norm, features):
     try:
         _score(model, features)
     except (AttributeError, TypeError) as error:
-        if isinstance(error, AttributeError) and "'int' object" not in str(error):
+        if 'tuple' in str(error):
+            message = '`sequences` 里装的是 LSTM 返回的元组：要用 read_sequence'
+            raise CheckFailed(f'TODO 13：{message}。') from error
+        if inputs or "'int' object" not in str(error):
             raise
         fail(
             13, f'`sequences` 应装着 {len(chosen)} 个模态的序列（sequences.append(...)）；是空的。'

@@ -65,7 +65,7 @@ def _explained(number):
     except (Exception, SystemExit) as error:
         text = ' '.join(str(error).split())[:400]
         if type(error) is NameError and error.name:
-            text += f'（`{error.name}` 还没有定义：是上面给好的名字，就先运行那一格；否则检查拼写）'
+            text += f'（`{error.name}` 还没有定义：检查拼写；如果它是上面给好的，先运行那一格）'
         message = f'TODO {number}：运行你的代码时出错，{type(error).__name__}: {text}'
         raise CheckFailed(message + _where(error)) from error
 

@@ -5,6 +5,7 @@ were before.
 """
 
 import ast
+import dis
 import inspect
 import io
 import logging
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 
 _MISSING = object()
+GLOBALS = 'LOAD_GLOBAL', 'LOAD_NAME'
 
 
 @contextmanager
@@ -116,9 +118,16 @@ def leftover_names(solution: Callable) -> set[str]:
     for function in functions:
         variables = _globals_of(function) or {}
         for code in _codes(getattr(function, '__code__', None)):
-            values = {name: variables.get(name) for name in code.co_names}
-            names |= {n for n, v in values.items() if isinstance(v, (torch.Tensor, np.ndarray))}
+            read = {step.argval for step in dis.get_instructions(code) if step.opname in GLOBALS}
+            names |= {name for name in read if _is_data(variables.get(name))}
     return names
+
+
+def _is_data(value):
+    """Whether a value is a tensor or an array, or a list of some."""
+    if isinstance(value, (list, tuple)) and value:
+        return all(map(_is_data, value))
+    return isinstance(value, (torch.Tensor, np.ndarray))
 
 
 def _codes(code):

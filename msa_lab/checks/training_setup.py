@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from msa_lab.checks.compare import LOSSES, loss_of_errors, near, shape_of
 from msa_lab.checks.failure import CheckFailed, fail, self_check
@@ -42,10 +42,12 @@ def check_loader(make_loader: Callable) -> None:
             loader = make_loader(str(path), split)
             if loader is None:
                 fail(LOADER, 'make_loader 返回了 None（忘了 return？）。')
+            if isinstance(loader, Dataset):
+                fail(LOADER, 'make_loader 返回的是数据集，还没有套上 DataLoader。')
             _judge_loader(LOADER, loader, split)
             found = splits_of(labels_of(loader))
             if found != [split]:
-                actual = '、'.join(PARTS[name] for name in found)
+                actual = '、'.join(PARTS[name] for name in found) or '别的数据（全局变量？）'
                 hint = '（有没有把 split 传给 MOSIDataset？）' if found == ['train'] else ''
                 fail(
                     LOADER, f'make_loader(..., {split!r}) 应给出{part}；现在给的是{actual}{hint}。'
@@ -65,6 +67,8 @@ def check_fit(fit: Callable) -> None:
     _judge_loaders(training)
     _judge_optimizer(training, 1e-3)
     _judge_call(training, 'chosen.pth')
+    if training['writer'] is not None:
+        fail(FIT, '没有 log_dir 时 `writer` 应是 None：传给 train_model 的是 writer，不是 log。')
     if result is not recorder.history and result != recorder.history:
         fail(FIT, f'`fit` 应返回 `train_model` 的结果；得到的是{shape_of(result)}。')
     settings = dict(epochs=2, batch_size=5, lr=0.02, log_dir='logs', checkpoint='other.pth')
@@ -101,13 +105,14 @@ def check_main(main: Callable) -> None:
         model, criterion = recorder.fits[0]
         _judge_model(model)
         if model.arguments != {'text_dim': 300}:
-            fail(MAIN, '造模型时没有传 `**dims`：换一份特征维数不同的文件就会出错。')
+            fail(MAIN, '造模型时没有传 `**dims`（带两个星号）：换一份维数不同的文件就会出错。')
         _judge_criterion(criterion)
         if not isinstance(result, tuple) or len(result) != 3:
             fail(MAIN, f'`main` 应返回三样：模型、history、测试指标；得到的是{shape_of(result)}。')
         main(str(path), epochs=2, build=OtherModelDouble)
         if not isinstance(recorder.fits[1][0], OtherModelDouble):
-            fail(MAIN, '`main` 的参数 `build` 没有用上：给了它，就用它来建模型。')
+            hint = '给了它，就用它来建模型；先选类，再加括号造：(build or ...)(**dims)'
+            fail(MAIN, f'`main` 的参数 `build` 没有用上：{hint}。')
 
 
 def _data_file():
