@@ -30,9 +30,8 @@ from msa_lab.data.reviews.build import Settings as ReviewsSettings
 from msa_lab.data.synthetic import Settings as SyntheticSettings
 from msa_lab.data.synthetic import World, write_standin
 from msa_lab.data.voice_and_face import SENTIMENT_SCALE
-from msa_lab.files.checkpoints import load_checkpoint
 from msa_lab.models import masked_mean
-from msa_lab.speed import default_device
+from msa_lab.speed import read_padding_once
 from msa_lab.study import set_seed
 
 
@@ -49,7 +48,7 @@ class BagOfWords(nn.Module):
 
 
 MODELS = {
-    'all': msa_utils.AblationModel,  # the baseline, faster
+    'all': msa_utils.AblationModel,  # the baseline
     'text': partial(msa_utils.AblationModel, modalities=('text',)),
     'audio': partial(msa_utils.AblationModel, modalities=('audio',)),
     'vision': partial(msa_utils.AblationModel, modalities=('vision',)),
@@ -72,13 +71,14 @@ def train_once(name, path, seed, epochs):
     model, criterion = MODELS[name](), nn.MSELoss()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = f'{folder}/best.pth'
-        history = msa_utils.fit(
-            model, path, criterion, epochs=epochs, checkpoint=checkpoint, quiet=True
+        with read_padding_once(model):
+            history = msa_utils.fit(
+                model, path, criterion, epochs=epochs, checkpoint=checkpoint, quiet=True
+            )
+        metrics, predictions = msa_utils.evaluate_test_split(
+            model, path, criterion, checkpoint, quiet=True
         )
-        load_checkpoint(model, checkpoint)
-    loader = msa_utils.make_loader(path, 'test')
-    _, metrics, y_pred, _ = msa_utils.evaluate(model, loader, criterion, default_device())
-    return Training(history, metrics, y_pred.numpy())
+    return Training(history, metrics, predictions['y_pred'].to_numpy())
 
 
 def oracle(story, settings):

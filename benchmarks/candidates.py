@@ -11,11 +11,19 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 import msa_utils
 from msa_lab.data import padding_mask
 from msa_lab.models import masked_mean
-from msa_lab.models.padding import pack_true_steps, unpack_true_steps
+from msa_lab.models.padding import pack_true_steps, roll_steps
+
+
+def unpack_true_steps(packed: PackedSequence, padding: Tensor) -> Tensor:
+    """The reverse of `pack_true_steps`: (B, T, H), padding in front again and filled with zeros."""
+    steps = padding.shape[1]
+    sequence, _ = pad_packed_sequence(packed, batch_first=True, total_length=steps)
+    return roll_steps(sequence, -padding.sum(1))
 
 
 class PackedLSTM(nn.LSTM):
@@ -54,7 +62,7 @@ class GatedShift(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-    """A weighted mean over the words: (B, T, D), bool (B, T) -> (B, D) and weights (B, T).
+    """A weighted mean over the words: (B, T, D), bool (B, T) -> (B, D).
 
     The weights sum to 1 over the true steps and are 0 on padding (Yang et al., NAACL 2016).
     """
@@ -66,7 +74,7 @@ class AttentionPooling(nn.Module):
     def forward(self, sequence, padding):
         scores = self.score(sequence).squeeze(-1)  # (B, T, 1) -> (B, T)
         weights = scores.masked_fill(padding, float('-inf')).softmax(dim=1)
-        return (weights.unsqueeze(1) @ sequence).squeeze(1), weights  # (B, 1, D) -> (B, D)
+        return (weights.unsqueeze(1) @ sequence).squeeze(1)  # (B, 1, D) -> (B, D)
 
 
 class GatedModel(nn.Module):
@@ -97,8 +105,7 @@ class GatedModel(nn.Module):
         vision = self.vision_summary(vision, ~vision.any(-1))  # (B, 32)
         audio = self.audio_summary(audio, ~audio.any(-1))
         words = self.shift(words, vision, audio)  # (B, T, 256)
-        pooled, _ = self.pooling(words, padding)  # (B, 256)
-        return 3 * torch.tanh(self.fc(pooled))
+        return 3 * torch.tanh(self.fc(self.pooling(words, padding)))  # (B, 256) -> (B, 1)
 
 
 class Pointwise(nn.Module):
@@ -118,14 +125,10 @@ class Pointwise(nn.Module):
 
 
 class MeanPooling(nn.Module):
-    """In place of `AttentionPooling`: every word has the same weight.
+    """In place of `AttentionPooling`, the plain mean: (B, T, D), bool (B, T) -> (B, D)."""
 
-    A sequence (B, T, D) and bool padding (B, T) -> the mean (B, D) and the weights (B, T).
-    """
-
-    def forward(self, sequence: Tensor, padding: Tensor) -> tuple[Tensor, Tensor]:
-        weights = (~padding) / (~padding).sum(1, keepdim=True)
-        return masked_mean(sequence, padding), weights
+    def forward(self, sequence: Tensor, padding: Tensor) -> Tensor:
+        return masked_mean(sequence, padding)
 
 
 def without_part(part: str, build: type[nn.Module] = GatedModel) -> nn.Module:
@@ -170,24 +173,27 @@ def with_loss(build: Callable[[], nn.Module], loss: type[nn.Module]) -> nn.Modul
     return model
 
 
-class PooledBaseline(nn.Module):
-    """The baseline whose last LSTM is read by attention over all true steps (Yang et al., 2016).
+class PooledFusion(nn.Module):
+    """The second LSTM of the baseline, read by attention over all true steps.
 
-    `forward`: (B, T, 35), (B, T, 300), (B, T, 74) -> (B, 1), as for all candidates.
+    A list of (B, T, 128) and bool padding (B, T) -> (B, 128).
     """
 
     def __init__(self):
         super().__init__()
-        self.baseline = msa_utils.MultimodalSentimentAnalysisModel()
+        self.mm_lstm = nn.LSTM(128, 128, batch_first=True)
         self.pooling = AttentionPooling(128)
 
-    def forward(self, vision: Tensor, text: Tensor, audio: Tensor) -> Tensor:
-        states = []
-        hook = self.baseline.mm_lstm.register_forward_hook(lambda m, x, y: states.append(y[0]))
-        self.baseline(vision, text, audio)
-        hook.remove()
-        pooled, _ = self.pooling(states[0], padding_mask(vision, text, audio))  # (B, 128)
-        return 6 * torch.sigmoid(self.baseline.fc(pooled)) - 3
+    def forward(self, sequences: list[Tensor], padding: Tensor) -> Tensor:
+        states, _ = self.mm_lstm(sum(sequences))  # (B, T, 128)
+        return self.pooling(states, padding)
+
+
+def pooled_baseline() -> nn.Module:
+    """The baseline with `PooledFusion` in place of the last state of its second LSTM."""
+    model = msa_utils.AblationModel(fusion='average')
+    model.fusion = PooledFusion()
+    return model
 
 
 class SmallBaseline(nn.Module):
@@ -221,9 +227,9 @@ class SmallBaseline(nn.Module):
 class LateFusion(nn.Module):
     """The improved model with another reader or pooling of its words, trained with the MSE.
 
-    `pooling` takes (B, T, 256) and the padding, and gives (B, 256) and weights; None is
-    `AttentionPooling`. `read` is 'lstm' (both directions) or 'words' (each word through Linear and
-    ReLU alone, as in the improved model).
+    `pooling` takes (B, T, 256) and the padding, and gives (B, 256); None is `AttentionPooling`.
+    `read` is 'lstm' (both directions) or 'words' (each word through Linear and ReLU alone, as in
+    the improved model).
     """
 
     def __init__(self, read: str, pooling: nn.Module | None = None):
@@ -247,7 +253,7 @@ class LateFusion(nn.Module):
         padding = padding_mask(vision, text, audio)
         words = self.dropout(self.norm(text))
         words = self.fc_words(words) if self.lstm is None else self.lstm(words, padding)
-        pooled, _ = self.pooling(words, padding)
+        pooled = self.pooling(words, padding)  # (B, 256)
         vision = self.vision_summary(vision, ~vision.any(-1))  # (B, 32)
         audio = self.audio_summary(audio, ~audio.any(-1))
         return 3 * torch.tanh(self.fc(torch.cat([pooled, vision, audio], dim=1)))
@@ -340,7 +346,7 @@ class AveragedWeights(nn.Module):
 CANDIDATES = {
     'baseline': msa_utils.AblationModel,
     'baseline, MAE loss': partial(with_loss, msa_utils.AblationModel, nn.L1Loss),
-    'baseline, attention pooling': PooledBaseline,
+    'baseline, attention pooling': pooled_baseline,
     'baseline, self-attention': partial(msa_utils.AblationModel, fusion='self_attention'),
     'small baseline': SmallBaseline,
     'words, averaged': partial(with_loss, msa_utils.ImprovedSentimentModel, nn.MSELoss),

@@ -16,6 +16,7 @@ a measurement that was stopped continues where it was. The tables are printed in
 """
 
 import argparse
+import math
 import pickle
 from functools import partial
 from pathlib import Path
@@ -117,10 +118,11 @@ def differences(summary, metrics):
         for metric in metrics:
             mean, sd, diff, low, high = summary.loc[name, metric].iloc[:5]
             title = metric.removeprefix('test_').removeprefix('valid_')
-            row[title] = f'{mean:.3f} +- {sd:.3f}'
+            defined = not math.isnan(mean)  # a constant has no correlation
+            row[title] = f'{mean:.3f} +- {sd:.3f}' if defined else 'undefined'
             is_baseline = low == high == 0
             row[f'{title}: difference'] = (
-                '' if is_baseline else f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]'
+                f'{diff:+.3f} [{low:+.3f}, {high:+.3f}]' if defined and not is_baseline else ''
             )
     return pd.DataFrame.from_dict(rows, orient='index')
 

@@ -142,12 +142,12 @@ def naive_main(data_path, epochs):
 
 
 def naive_study(builds, seeds, loaders, epochs, device='cpu'):
-    """{(name, seed): test metrics}, one after the other; `builds` is {name: (build, loss)}."""
+    """{(name, seed): validation metrics}, one by one; `builds` is {name: (build, loss)}."""
     results = {}
     for name, (build, criterion) in builds.items():
         for seed in seeds:
             naive_seed(seed)
             model = build().to(device)
             naive_train(model, loaders, criterion, epochs, device)
-            _, results[name, seed] = naive_evaluate(model, loaders['test'], criterion, device)
+            _, results[name, seed] = naive_evaluate(model, loaders['valid'], criterion, device)
     return results

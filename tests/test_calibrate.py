@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.calibrate import CALIBRATIONS, Training, oracle, report, verdict
-from msa_lab.data import METRICS
+from benchmarks.calibrate import CALIBRATIONS, Training, oracle, report, train_once, verdict
+from msa_lab.data import METRICS, load_split
 from msa_lab.data.reviews import ARCHIVE
 from msa_lab.data.synthetic import Settings, World
 
@@ -52,6 +52,15 @@ def test_every_target_is_measured(name, tmp_path):
     runs = {(model, 42): run for model in calibration.models}
     measured = calibration.measure(tmp_path / 'data.pkl', calibration.settings(**sizes), runs)
     assert set(calibration.targets) <= set(measured)
+
+
+def test_a_training_is_tested(small_file):
+    training = train_once('text', small_file, seed=42, epochs=2)
+    labels = load_split(small_file, 'test').labels
+    assert [record['epoch'] for record in training.history] == [1, 2]
+    assert training.predictions.shape == labels.shape
+    error = np.abs(training.predictions - labels).mean()
+    assert training.metrics['MAE'] == pytest.approx(error, abs=1e-4)
 
 
 def test_the_oracle_is_good_because_it_knows_which_utterances_are_ironic():

@@ -21,7 +21,7 @@ from msa_lab.checks import accuracy
 from msa_lab.checks.isolation import without_stubs
 from msa_lab.models import masked_mean
 from tests.regions import code_cells, edit, namespace, regions, unfilled
-from tests.solutions import CHECKS, CORRECT, FUSION, REGIONS, WRONG
+from tests.solutions import CHECKS, CORRECT, FUSION, LENGTH, REGIONS, WRONG
 
 LISTS = [task for task in CHECKS if task.startswith('14.')]  # lists, which no function makes
 FUNCTIONS = [task for task in CHECKS if task not in LISTS]
@@ -208,10 +208,15 @@ def multiclass_acc(y_pred, y_true):
 
 
 def test_a_variable_of_another_cell_is_named_in_a_method():
-    fusion = FUSION('feature = vision + text + audio_sequence')
-    names = namespace([fusion]) | {}
-    names['MultimodalSentimentAnalysisModel'].forward.__globals__['audio_sequence'] = torch.zeros(1)
+    names = namespace([FUSION('feature = vision + text + audio_sequence')])
+    names['audio_sequence'] = torch.zeros(1)
     assert '留下的变量 `audio_sequence`' in verdicts(names, ['4'])['4']
+
+
+def test_an_attribute_of_the_same_name_is_no_variable():
+    names = namespace([LENGTH('return len(self.labels) - 1')])
+    names['labels'] = torch.zeros(5)
+    assert '留下的变量' not in verdicts(names, ['1'])['1']
 
 
 def test_a_given_name_whose_cell_was_not_run_is_named():
@@ -221,8 +226,7 @@ def test_a_given_name_whose_cell_was_not_run_is_named():
         del names[name]
     failed = verdicts(names, given)
     for task, name in given.items():
-        message = f'`{name}` 还没有定义：是上面给好的名字，就先运行那一格'
-        assert message in failed[task]
+        assert f'`{name}` 还没有定义：检查拼写；如果它是上面给好的，先运行那一格' in failed[task]
 
 
 def test_what_a_student_prints_is_not_shown(capfd):

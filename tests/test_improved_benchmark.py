@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+import msa_utils
+from benchmarks import improved_model
 from benchmarks.candidates import (
     CANDIDATES,
     PARTS,
@@ -22,8 +24,8 @@ from benchmarks.candidates import (
 from benchmarks.improved_model import CHOSEN, FOLDS, differences, markdown, write_folds
 from msa_lab.data import SPLITS, load_split, padding_mask
 from msa_lab.data.synthetic import write_standin
-from msa_lab.study import set_seed, summarize
-from msa_utils import ImprovedSentimentModel, make_loader
+from msa_lab.study import Experiment, evaluate_chosen, run_study, set_seed, summarize
+from msa_utils import ImprovedSentimentModel, eval_mosi_regression, make_loader
 from tests.conftest import SMALL
 
 
@@ -200,6 +202,46 @@ def test_an_utterance_of_a_fold_has_its_own_features_and_label(folds):
             assert (getattr(data, field)[row] == getattr(split, field)[source_row]).all()
 
 
+@pytest.fixture
+def own_runs(tmp_path, monkeypatch):
+    """The folder of the runs, in place of `runs/improved_model`; one process trains."""
+    monkeypatch.setattr(improved_model, 'RUNS', tmp_path)
+    for function in (run_study, evaluate_chosen):
+        monkeypatch.setattr(improved_model, function.__name__, partial(function, n_jobs=1))
+    return tmp_path
+
+
+def test_the_epoch_is_chosen_on_validation_and_the_held_out_fifth_is_read_last(
+    folds, own_runs, monkeypatch
+):
+    read = []
+
+    def watched(self, data_path, split='train', original=msa_utils.MOSIDataset.__init__):
+        read.append((split, (own_runs / 'choice.txt').exists()))
+        original(self, data_path, split)
+
+    monkeypatch.setattr(msa_utils.MOSIDataset, '__init__', watched)
+    experiments = [Experiment('improved model', ImprovedSentimentModel)]
+    results = improved_model.study(experiments, folds[1][0], [42], 2)
+    assert read == [*((split, False) for split in ('train', 'valid', 'valid')), ('test', True)]
+    held_out = load_split(folds[1][0], 'test')
+    row = results.iloc[0]
+    assert row['y_true'] == pytest.approx(held_out.labels)
+    metrics = eval_mosi_regression(torch.tensor(row['y_pred']), torch.tensor(row['y_true']))
+    assert row[[f'test_{name}' for name in metrics]].to_dict() == pytest.approx(
+        {f'test_{name}': value for name, value in metrics.items()}, nan_ok=True
+    )
+
+
+def test_the_choice_is_printed_with_the_simple_models(folds, own_runs, monkeypatch, capsys):
+    monkeypatch.setattr(improved_model, 'ensure_data', lambda name: folds[0])
+    improved_model.measure_choice(1, [42], ['words, averaged', CHOSEN])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('|')]
+    rows = {line.split(' | ')[0].removeprefix('| '): line.split(' | ')[1:] for line in lines}
+    assert list(rows)[2:] == ['words, averaged', CHOSEN, 'constant', 'ridge', 'SVR']
+    assert rows['constant'][:2] == ['undefined', '']
+
+
 def test_the_table_gives_means_and_differences():
     results = pd.DataFrame(
         [
@@ -243,7 +285,7 @@ def test_words_averaged_are_trained_with_both_losses():
 def test_attention_pooling_is_a_weighted_mean():
     pooling, words = AttentionPooling(4), torch.randn(2, 5, 4)
     padding = torch.tensor([[True, True, False, False, False], [False] * 5])
-    pooled, weights = pooling(words, padding)
-    torch.testing.assert_close(pooled[0], sum(weights[0, t] * words[0, t] for t in range(5)))
-    torch.testing.assert_close(weights.sum(1), torch.ones(2))
-    assert (weights[0, :2] == 0).all()
+    pooled = pooling(words, padding)
+    for i, true_steps in enumerate((words[0, 2:], words[1])):
+        weights = pooling.score(true_steps).softmax(dim=0)  # (true steps, 1)
+        torch.testing.assert_close(pooled[i], (weights * true_steps).sum(0))

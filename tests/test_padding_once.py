@@ -1,13 +1,15 @@
 """`read_padding_once`: the same numbers from fewer steps; `faster`: the same batches."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from msa_lab.speed import DeviceLoader, faster, read_padding_once
+from msa_lab.speed import DeviceLoader, default_device, faster, read_padding_once
 from msa_lab.study import set_seed
-from msa_utils import AblationModel, make_loader
+from msa_utils import AblationModel, make_loader, train_epoch
 
 LENGTHS = {
     'mixed': (3, 9, 1, 4),
@@ -156,6 +158,30 @@ def test_the_model_is_as_before_behind_the_block_also_after_an_error():
     assert not model._forward_pre_hooks
 
 
+def test_a_block_inside_a_block_changes_nothing(cells):
+    model, features = Reader(), features_of((3, 9, 1, 4))
+    with read_padding_once(model):
+        with read_padding_once(model):
+            model(*features)
+        model(*features)
+    assert cells[:2] == cells[2:]
+    assert len(cells) == 4
+    assert 'forward' not in vars(model.lstm)
+
+
+def test_on_a_gpu_nothing_is_changed(device):
+    model = Reader().to(device)
+    features = [x.to(device) for x in features_of((3, 9, 1, 4))]
+    expected = model(*features)[0]
+    with read_padding_once(model):
+        assert ('forward' in vars(model.lstm)) == (device.type == 'cpu')
+        assert bool(model._forward_pre_hooks) == (device.type == 'cpu')
+        torch.testing.assert_close(model(*features)[0], expected)
+
+
+# `faster`
+
+
 def test_the_loaders_of_faster_give_the_batches_of_the_loaders(small_file, device):
     model = AblationModel().to(device)
     loaders = [make_loader(small_file, split) for split in ('train', 'valid')]
@@ -166,4 +192,30 @@ def test_the_loaders_of_faster_give_the_batches_of_the_loaders(small_file, devic
         assert all(isinstance(loader, DeviceLoader) for loader in resident)
         found = [[batch[3].tolist() for batch in loader] for loader in resident]
     assert found == expected
+    assert 'forward' not in vars(model)
+
+
+def test_the_training_is_that_with_the_loaders_themselves(small_file):
+    losses = []
+    for sooner in (False, True):
+        set_seed(42)
+        model = AblationModel().to(default_device())
+        loader, optimizer = make_loader(small_file, 'train'), torch.optim.Adam(model.parameters())
+        scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer)
+        rest = nn.MSELoss(), optimizer, scheduler, default_device()
+        with faster(model, loader) if sooner else nullcontext([loader]) as (batches,):
+            losses.append(torch.cat([train_epoch(model, batches, *rest) for _ in range(2)]))
+    torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-4)
+    assert torch.equal(*losses) or torch.cuda.is_available()
+
+
+def test_the_batches_are_on_the_device(small_file):
+    with faster(AblationModel(), make_loader(small_file, 'train')) as (resident,):
+        assert {x.device for x in resident.columns} == {default_device()}
+
+
+def test_an_error_in_the_training_comes_up(small_file):
+    model = AblationModel().to(default_device())
+    with pytest.raises(ZeroDivisionError), faster(model, make_loader(small_file, 'train')):
+        raise ZeroDivisionError
     assert 'forward' not in vars(model)

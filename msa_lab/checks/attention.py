@@ -218,8 +218,11 @@ def _judge_call(name, i, call, sequences, padding):
     """One call of attention: modality `i` should ask all others, not itself and no padding."""
     query, key, value, mask = call
     if not near(query, sequences[i]):
-        swapped = near(key, sequences[i])
-        hint = '现在查询和键**反**了：自己成了键，别的模态成了查询' if swapped else '现在不是'
+        hint = '现在不是'
+        if near(key, sequences[i]):
+            hint = '现在查询和键**反**了：自己成了键，别的模态成了查询'
+        elif any(near(query, sequence) for sequence in sequences):
+            hint = '现在是别的模态的：每个模态应各用自己的 `attention[i]`'
         fail(NUMBERS[name], f'`{name}`：第 {i} 个模态的查询应是它自己的序列；{hint}。')
     if not near(key, value):
         fail(NUMBERS[name], f'`{name}`：键和值应是同一批步（其他模态的）。')
@@ -243,7 +246,7 @@ def _judge_call(name, i, call, sequences, padding):
     for place in (p for p in places if p is not None):
         expected.scatter_(1, place, padding)
     if hidden.shape != expected.shape:
-        _fail_mask(name)
+        _fail_mask(name, key, mask)
     if not torch.equal(hidden, expected):
         hint = '现在恰好**反**了' if torch.equal(hidden, ~expected) else '现在与键对不上'
         fail(NUMBERS[name], f'`{name}`：填充的标记 True 处遮住；{hint}。')

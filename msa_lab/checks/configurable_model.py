@@ -84,7 +84,7 @@ def _judge_first_half(model, chosen, layer_norm, features):
         if 'tuple' in str(error):
             message = '`sequences` 里装的是 LSTM 返回的元组：要用 read_sequence'
             raise CheckFailed(f'TODO 13：{message}。') from error
-        if inputs or "'int' object" not in str(error):
+        if 0 < len(inputs) < len(chosen) or "'int' object" not in str(error):
             raise
         fail(
             13, f'`sequences` 应装着 {len(chosen)} 个模态的序列（sequences.append(...)）；是空的。'

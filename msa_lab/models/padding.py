@@ -7,7 +7,7 @@ padding of an utterance lies in front of its other steps, which are called the t
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from msa_lab.data import padding_mask
 
@@ -54,13 +54,6 @@ def pack_true_steps(sequence: Tensor, padding: Tensor) -> PackedSequence:
     lengths = (padding.shape[1] - shifts).cpu()
     words = roll_steps(sequence, shifts)
     return pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-
-
-def unpack_true_steps(packed: PackedSequence, padding: Tensor) -> Tensor:
-    """The reverse of `pack_true_steps`: (B, T, H), padding in front again and filled with zeros."""
-    steps = padding.shape[1]
-    sequence, _ = pad_packed_sequence(packed, batch_first=True, total_length=steps)
-    return roll_steps(sequence, -padding.sum(1))
 
 
 def last_states(lstm: nn.LSTM, sequence: Tensor, padding: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from torch import nn
 from tqdm import tqdm
 
 from msa_lab.models import count_parameters
-from msa_lab.speed import read_padding_once
+from msa_lab.speed import default_device, read_padding_once
 from msa_lab.study.fingerprint import fingerprint, module_classes
 from msa_lab.study.run_folders import (
     CHECKPOINT,
@@ -256,7 +256,7 @@ def _perform(run, protocol):
 def _train_and_validate(run, folder, protocol):
     """Train and validate in the folder: the measured columns but `seconds`, the predictions."""
     set_seed(run.seed)
-    model = run.experiment.build()
+    model = run.experiment.build().to(default_device())  # what follows asks where the model is
     criterion = _criterion_of(run.experiment, model)
     checkpoint = str(folder / CHECKPOINT)
     drawing = [part for part in (model, criterion) if isinstance(part, nn.Module)]
