@@ -413,7 +413,7 @@ class AverageFusion(nn.Module):
 class AblationModel(nn.Module):
     """The baseline with one thing changed; the defaults give the baseline from its weights."""
 
-    capturable = True  # on a GPU its training steps may be recorded: see appendix C
+    capturable = True  # matters to the speed on a GPU alone
 
     def __init__(self, encoder='lstm', fusion='sum', layer_norm=True, position=True,
                  modalities=MODALITIES, vision_dim=35, text_dim=300, audio_dim=74):  # fmt: skip
