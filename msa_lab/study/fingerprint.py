@@ -26,14 +26,16 @@ STDLIB = Path(sysconfig.get_path('stdlib'))
 def fingerprint(*values: Any) -> str:
     """A key of 12 hexadecimal digits; equal values give equal keys, in any process.
 
-    A `Path` to a file stands for the content of the file, a function or class for its code.
+    A `Path` to a file stands for the content of the file, a function or class for its code. Python
+    compiles a function in a module otherwise than the same one in a notebook's cell, so a study in
+    a notebook has keys of its own.
     """
     return hashlib.sha256('\n'.join(_describe(values, set())).encode()).hexdigest()[:12]
 
 
 def module_classes(model: nn.Module) -> list[type]:
-    """The classes of a model and of all its sub-modules, in the order of their names."""
-    return sorted({type(module) for module in model.modules()}, key=_full_name)
+    """The classes of a model and of all its sub-modules, in the order in which they stand there."""
+    return list(dict.fromkeys(type(module) for module in model.modules()))
 
 
 def _describe(value, seen):
@@ -77,8 +79,10 @@ def _describe(value, seen):
 
 def _describe_class(cls, seen):
     """A class of ours: its name, bases, methods and attributes; one of a library: its name."""
-    if not _is_ours(cls) or cls in seen:
+    if not _is_ours(cls):
         return [_full_name(cls)]
+    if cls in seen:
+        return ['class', cls.__name__]
     seen.add(cls)
     members = []
     for name, member in vars(cls).items():
@@ -89,8 +93,10 @@ def _describe_class(cls, seen):
 
 def _describe_function(function, seen):
     """A function of ours: its code, defaults and what it refers to; one of a library: its name."""
-    if not _is_ours(function) or function in seen:
+    if not _is_ours(function):
         return [_full_name(function)]
+    if function in seen:
+        return ['def', function.__name__]
     seen.add(function)
     code, variables = function.__code__, function.__globals__
     enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
