@@ -164,6 +164,7 @@ NUMBER = re.compile(r'[+−-]?\d+\.\d+')
 
 def numbers_in(text):
     """The decimal numbers of a text, without a plus sign and with an ASCII minus."""
+    text = re.sub(r'（2\.\d）|分析 \d\.\d|2\.\d 里', '', text)  # sections
     return [n.replace('−', '-').lstrip('+') for n in NUMBER.findall(text)]
 
 
