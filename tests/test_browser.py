@@ -61,7 +61,7 @@ def test_run_all_in_jupyterlab_ends_with_every_figure_on_the_screen(running, tmp
             picture.scroll_into_view_if_needed()
             assert picture.evaluate('img => img.complete && img.naturalWidth') > 300
             assert picture.bounding_box()['width'] > 300
-        for cell in ('run-baseline', 'study-run', 'q3-run'):
+        for cell in ('run-baseline', 'q21-run', 'q3-run'):
             text = lab.show(cell).locator('.jp-OutputArea').inner_text()
             assert text.count('100%') == 1, (cell, text)
         assert lab.page.locator('.jp-Notebook [data-mime-type*="error"]').count() == 0
