@@ -132,7 +132,7 @@ def test_fit_trains_inside_it(small_file, workdir, monkeypatch):
         yield
         events.append('end')
 
-    monkeypatch.setattr('msa_lab.speed.together.run_as_cuda_graphs', watched)
+    monkeypatch.setattr('msa_lab.speed.faster_training.run_as_cuda_graphs', watched)
     monkeypatch.setattr(msa_utils, 'train_model', lambda *args, **kw: events.append(args[:2]))
     msa_utils.fit(model, small_file, nn.MSELoss(), epochs=1, checkpoint='a.pth')
     begin, training, end = events

@@ -249,22 +249,22 @@ def test_what_is_no_notebook_costs_its_own_row(hand_in):
 
 @pytest.mark.grading
 def test_an_endless_loop_costs_the_cell_that_has_it(hand_in, complete):
-    row = hand_in(definitions(complete, 'while True:\n    pass'), limits=Limits(200, 15))
+    row = hand_in(definitions(complete, 'while True:\n    pass'), limits=Limits(100, 5))
     assert lost(row) == set()  # the cell is not graded, and those behind it run
 
 
 @pytest.mark.grading
 def test_an_endless_loop_inside_a_task_costs_that_task(hand_in, complete):
     loop = definitions(with_solution(complete, LENGTH('while True: pass')))
-    row = hand_in(loop, limits=Limits(200, 15))
+    row = hand_in(loop, limits=Limits(100, 5))
     assert lost(row) == {'check-1'}
 
 
 @pytest.mark.grading
 def test_a_loop_that_will_not_be_interrupted_ends_with_the_time(hand_in, complete):
     stubborn = 'import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass'
-    row = hand_in(definitions(complete, stubborn, at='multiclass-acc'), limits=Limits(60, 15))
-    assert '总时间超过 60 秒' in row.ended
+    row = hand_in(definitions(complete, stubborn, at='multiclass-acc'), limits=Limits(25, 5))
+    assert '总时间超过 25 秒' in row.ended
     assert {'check-1', 'check-2'} & lost(row) == set()  # what came before keeps its points
     assert lost(row) >= {'check-6', 'check-15'}
 
@@ -272,7 +272,7 @@ def test_a_loop_that_will_not_be_interrupted_ends_with_the_time(hand_in, complet
 @pytest.mark.grading
 def test_endless_output_is_cut_off(hand_in, complete, tmp_path):
     flood = 'while True:\n    print("x" * 10_000)'
-    row = hand_in(definitions(complete, flood, at='multiclass-acc'), limits=Limits(200, 15))
+    row = hand_in(definitions(complete, flood, at='multiclass-acc'), limits=Limits(100, 5))
     assert '其中 1 格出错' in row.ended or '内存超过' in row.ended  # printing takes memory
     assert {'check-1', 'check-2'} & lost(row) == set()
     assert (tmp_path / 'out' / 'feedback' / 'student-notebook.html').stat().st_size < 2_000_000

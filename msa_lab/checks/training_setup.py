@@ -163,7 +163,6 @@ def _run_fit(fit, accepted, **settings):
         RunWriter=WriterDouble,
         faster=_faster,
         train_model=recorder.train_model,
-        evaluate=recorder.evaluate,
     )
     settings = {name: value for name, value in settings.items() if name in accepted}
     with replaced_globals([fit], **doubles):

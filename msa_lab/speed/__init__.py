@@ -7,8 +7,8 @@ Nothing here may change what a training computes, but for the rounding of sums.
 from msa_lab.speed.cuda_graphs import run_as_cuda_graphs
 from msa_lab.speed.device import default_device
 from msa_lab.speed.device_loader import DeviceLoader
+from msa_lab.speed.faster_training import faster
 from msa_lab.speed.padding_once import read_padding_once
-from msa_lab.speed.together import faster
 
 __all__ = [
     'DeviceLoader',
