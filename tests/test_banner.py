@@ -54,6 +54,6 @@ def test_only_who_asked_for_nothing_and_got_synthetic_is_told_how_to_come_to_rev
 
 def test_a_file_of_ones_own_is_called_by_its_name(file):
     path = file('v_', 'mine.pkl')
-    assert data_banner(path) == '> **本次使用你的数据文件** `mine.pkl`。'
+    assert data_banner(path).startswith('> **本次使用你的数据文件** `mine.pkl`。\n>\n')
     assert data_caption(path) == 'mine.pkl'
     assert '替身' not in data_banner(path)

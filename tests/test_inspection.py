@@ -16,8 +16,12 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The paths that `train`, a double for `main`, was called with; MSA_DATA is not set."""
+    """The paths that `train`, a double for `main`, was called with; MSA_DATA is not set.
+
+    No file is there, so none is looked at first.
+    """
     monkeypatch.delenv('MSA_DATA', raising=False)
+    monkeypatch.setattr('msa_lab.data.command_line.load_file', lambda path: None)
     return []
 
 

@@ -120,6 +120,7 @@ def test_bad_points_stay_in_the_small_file_and_are_counted_there(small_file, tmp
     )
 
 
+@pytest.mark.filterwarnings('ignore::msa_lab.data.DataWarning')  # two faces may be missing
 @pytest.mark.parametrize('packing', ALIGNED)
 def test_the_first_utterances_do_not_decide_on_which_side_the_padding_is(packing, tmp_path):
     """The first two utterances of every split are padded at the other side than the rest."""

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from msa_lab.data.mosi_file import load_split
+from msa_lab.data.mosi_file import load_file, load_split
+from msa_lab.data.split import measure_alignment
 
 BANNERS = {
     'reviews': '> **本次使用替身数据 `reviews`，不是 CMU-MOSI。**\n>\n'
@@ -29,7 +30,12 @@ def data_banner(path: str | Path, asked: str = '') -> str:
     """
     standin = load_split(path).standin
     if not standin:
-        return f'> **本次使用你的数据文件** `{Path(path).name}`。'
+        aligned = measure_alignment(load_file(path).splits.values())
+        return (
+            f'> **本次使用你的数据文件** `{Path(path).name}`。\n>\n'
+            f'> 文本与语音从同一步开始的句子占 {aligned["audio"]:.0%}，'
+            f'文本与视觉占 {aligned["vision"]:.0%}；比例越低，同一步属于不同的词的句子就越多。'
+        )
     return BANNERS[standin] + (FALLBACK if standin == 'synthetic' and not asked else '')
 
 

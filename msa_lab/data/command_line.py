@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msa_lab.data.ensure import ensure_data
 from msa_lab.data.errors import DataError
 from msa_lab.data.inspection import FILE_HELP, default_file, inspect_command
+from msa_lab.data.mosi_file import load_file
 from msa_lab.data.split import STANDINS
 
 
@@ -28,7 +29,9 @@ def command_line(args: list[str], train: Callable) -> int | str:
     parser.add_argument('file', nargs='?', metavar='FILE', help=FILE_HELP)
     file = parser.parse_args(args).file or default_file()
     try:
-        train(ensure_data(file) if file in STANDINS else file)
+        path = ensure_data(file) if file in STANDINS else file
+        load_file(path)  # before anything is printed; the training finds it in memory
+        train(path)
     except (FileNotFoundError, DataError) as error:
         return f'error: {error}'
     return 0

@@ -33,6 +33,8 @@ def ensure_data(path: str | Path | None = None) -> Path:
                 raise
             print(f'{error}. Until then the lab runs on the stand-in "synthetic".')
             return ensure_data('synthetic')
+    if path and Path(path).is_dir():
+        raise DataError(f'{path} is a folder: name the file in it (MSA_DATA)')
     if path and not Path(path).is_file():
         raise FileNotFoundError(
             f'no data file {path}: correct the path (MSA_DATA), or leave it unset to use '

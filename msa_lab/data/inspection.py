@@ -15,7 +15,7 @@ import numpy as np
 from msa_lab.data.errors import DataError, DataWarning, describe_type
 from msa_lab.data.format import DEFAULT_PATH, MODALITIES, STEPS
 from msa_lab.data.mosi_file import load_file, open_pickle
-from msa_lab.data.split import Split
+from msa_lab.data.split import Split, measure_alignment
 
 ORIGINS = {
     'reviews': 'the STAND-IN reviews, not CMU-MOSI: real sentences and ratings, '
@@ -33,6 +33,8 @@ def inspect(path: str | Path) -> tuple[str, bool]:
     it, or why the lab cannot use it.
     """
     path = Path(path)
+    if path.is_dir():
+        return f'error: {path} is a folder: name a file in it', False
     if not path.is_file():
         return f'error: no file {path}', False
     lines = [f'{path}: {path.stat().st_size / 1e6:,.1f} MB']
@@ -77,11 +79,22 @@ def describe(path: str | Path) -> str:
             f'{path}: {origin}',
             f'packing: {file.packing}; features per step: {widths}',
             f'padding: at the {file.padding_side}, {change}',
+            _describe_alignment(file.splits.values()),
             *(_describe_split(name, split) for name, split in file.splits.items()),
             '',
             *_label_histogram(file.splits),
             *(f'warning: {line}' for line in file.warnings),
         ]
+    )
+
+
+def _describe_alignment(splits):
+    """How well the steps of the modalities belong together, in one line."""
+    aligned = measure_alignment(splits)
+    return (
+        f'alignment: the audio begins at the first step of the text in {aligned["audio"]:.0%} of '
+        f'the utterances, the vision in {aligned["vision"]:.0%}; {aligned["full"]} fill all '
+        f'{STEPS} steps and may have been cut, each modality at another end'
     )
 
 

@@ -13,31 +13,22 @@ from functools import lru_cache
 from pathlib import Path
 
 from msa_lab.data.errors import DataError, DataWarning, printable
-from msa_lab.data.format import DOWNLOAD_URL, MODALITIES, SPLITS, WIDTHS
-from msa_lab.data.labels_and_strings import read_labels, read_strings
+from msa_lab.data.format import DOWNLOAD_URL, MODALITIES, SPLITS, STEPS, WIDTHS
+from msa_lab.data.labels_and_strings import read_ids, read_labels, read_sentences
+from msa_lab.data.other_files import recognise_other_file
 from msa_lab.data.pickle_reader import read_pickle
 from msa_lab.data.pickled_arrays import PickledArray, PickleError
-from msa_lab.data.split import Split, find_padding_side, find_warnings, move_padding_to_front
-from msa_lab.data.structure import check_structure, find_field, recognise_packing
+from msa_lab.data.split import (
+    Split,
+    clear_padded_text,
+    find_padding_side,
+    find_warnings,
+    move_padding_to_front,
+)
+from msa_lab.data.structure import check_structure, find_field, recognise_packing, spelling
 
 # A key beside the splits by which a file may say on which side its padding is: see small_file.py.
 PADDING_SIDE = 'padding_side'
-
-# The first bytes of files that are no pickle, what such a file is, and what to do about it.
-OTHER_FILES = {
-    b'version https://git-lfs': 'is a Git LFS pointer, not the file itself: run "git lfs pull" '
-    'where it comes from, or download the file from its web page',
-    b'PK\x03\x04': 'is a zip archive: unpack it and give the .pkl file inside',
-    b'\x1f\x8b': 'is compressed (gzip): unpack it and give the .pkl file inside',
-    b'BZh': 'is compressed (bzip2): unpack it and give the .pkl file inside',
-    b'\xfd7zXZ': 'is compressed (xz): unpack it and give the .pkl file inside',
-    b'(\xb5/\xfd': 'is compressed (zstd): unpack it and give the .pkl file inside',
-    b"7z\xbc\xaf'\x1c": 'is a 7z archive: unpack it and give the .pkl file inside',
-    b'Rar!': 'is a rar archive: unpack it and give the .pkl file inside',
-    b'\x89HDF': 'is an HDF5 file (a .csd of the CMU SDK?): the lab reads a pickle of MOSI',
-    b'\x93NUMPY': 'is a single numpy array: the lab reads a pickle of all splits',
-    b'%PDF': 'is a PDF: the lab reads a pickle of MOSI',
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +90,8 @@ def file_status(path: Path) -> os.stat_result:
     try:
         if path.is_file():
             return path.stat()
+        if path.is_dir():
+            raise DataError(f'{printable(str(path))}: is a folder: name the file in it')
     except OSError as error:  # a name that is too long, for example
         raise DataError(f'{printable(path.name)}: cannot be read ({error.strerror})') from None
     raise FileNotFoundError(
@@ -110,13 +103,22 @@ def file_status(path: Path) -> os.stat_result:
 def read_file(path: Path) -> MOSIFile:
     """Read and check a file that exists; nothing is kept in memory and no warning is shown."""
     name = printable(path.name)
+    splits, notes, cleared = {}, [], 0
     with open_pickle(path) as content:
         check_structure(content, name, path.stat().st_size)
         packing, padding_side = recognise_packing(content), content.get(PADDING_SIDE)
-        splits = {
-            split: _read_split(find_field(content, split), f'{name}, split {split!r}')
-            for split in SPLITS
-        }
+        for split in SPLITS:
+            key = spelling(content, split)
+            splits[split], found = _read_split(content[key], split, name, key)
+            notes += found
+            mask = _read_token_mask(content[key], len(splits[split]))
+            cleared += clear_padded_text(splits[split], mask)
+    if cleared:
+        source = 'vision and audio' if mask is None else "the mask in 'text_bert'"
+        notes.append(
+            f'the text of {cleared} utterances is not zero where they are padded, as BERT leaves '
+            f'it; their lengths are those of {source}, and what lay behind is set to zero'
+        )
     if padding_side not in ('front', 'back'):
         padding_side = find_padding_side(splits.values())
     for data in splits.values():
@@ -124,35 +126,61 @@ def read_file(path: Path) -> MOSIFile:
             move_padding_to_front(data)
         for field in (*MODALITIES, 'labels'):
             getattr(data, field).flags.writeable = False
-    return MOSIFile(splits, packing, padding_side, find_warnings(splits))
+    return MOSIFile(splits, packing, padding_side, notes + find_warnings(splits))
 
 
-def _read_split(fields, where):
-    """One split of a pickle whose structure has been checked, its padding where the file has it."""
-    labels = read_labels(find_field(fields, 'labels'), f"{where}, field 'labels'")
+def _read_split(fields, split, name, key):
+    """A split of a pickle whose structure has been checked, and a line for each doubt about it.
+
+    `name` and `key` are those of the file and of the split in it. Padding is where the file has it.
+    """
+    where, notes = f'split {key!r}', []
+    labels_name = spelling(fields, 'labels')
+    labels = read_labels(find_field(fields, 'labels'), f'{name}, {where}, field {labels_name!r}')
+    count = len(labels)
     features, repaired = {}, {}
     for modality in MODALITIES:
         array = find_field(fields, modality)
         features[modality], repaired[modality] = array.read_float32()
-    raw_text = find_field(fields, 'raw_text')
-    if raw_text is not None:
-        raw_text = read_strings(raw_text, len(labels), f"{where}, field 'raw_text'")
-    return Split(
+
+    def read(field, function, otherwise):
+        """The strings of an optional field, or None; a line is noted where they cannot be used."""
+        if (value := find_field(fields, field)) is None:
+            return None
+        try:
+            return function(value, count, f'{where}, field {spelling(fields, field)!r}')
+        except DataError as error:
+            notes.append(f'{error}: not used, {otherwise}')
+
+    alone = 'every utterance counts as a speaker of its own'
+    ids = read('id', read_ids, alone)
+    if find_field(fields, 'id') is None:
+        notes.append(f'{where} has no ids: {alone}')
+    data = Split(
         **features,
         labels=labels,
-        ids=read_strings(find_field(fields, 'id'), len(labels), f"{where}, field 'id'"),
-        raw_text=raw_text or (),
+        ids=ids or tuple(f'{split}-{row}' for row in range(count)),
+        raw_text=read('raw_text', read_sentences, 'step numbers stand for words') or (),
         repaired=repaired,
-        ratings=_read_ratings(find_field(fields, 'ratings'), len(labels)),
+        ratings=_read_array(find_field(fields, 'ratings'), 'f', (count, None)),
     )
+    return data, notes
 
 
-def _read_ratings(value, count):
-    """The scores of single raters, float (N, R), where the file has them; else None."""
-    is_array = isinstance(value, PickledArray) and value.dtype.kind == 'f'
-    if not is_array or len(value.shape) != 2 or value.shape[0] != count:
+def _read_token_mask(fields, count):
+    """Which steps are tokens, bool (count, T), by the mask beside BERT's features; else None."""
+    bert = _read_array(find_field(fields, 'text_bert'), 'fiu', (count, 3, STEPS))
+    return None if bert is None else bert[:, 1] > 0
+
+
+def _read_array(value, kinds, shape):
+    """An optional array of such a shape (None: of any length), read-only; else None."""
+    if not isinstance(value, PickledArray) or value.dtype.kind not in kinds:
         return None
-    return value.read()  # read-only already
+    if len(value.shape) != len(shape):
+        return None
+    fits = all(n in (None, found) for n, found in zip(shape, value.shape, strict=True))
+    return value.read() if fits else None
 
 
 @contextmanager
@@ -166,23 +194,10 @@ def open_pickle(path: str | Path) -> Iterator[object]:
     try:
         with Path(path).open('rb') as file:
             start = file.read(512)
-            if problem := _recognise_other_file(start):
+            if problem := recognise_other_file(start):
                 raise PickleError(problem)
             yield read_pickle(file)
     except PickleError as error:
         raise DataError(f'{name}: {error}') from None
     except OSError as error:
         raise DataError(f'{name}: cannot be read ({error.strerror})') from None
-
-
-def _recognise_other_file(start):
-    """What a file is that begins with these bytes and is no pickle, and what to do; else None."""
-    if not start:
-        return 'is empty (0 bytes): the download failed; download it again'
-    text = start.lstrip(b'\xef\xbb\xbf \t\r\n').lower()
-    if text.startswith((b'<!doctype', b'<html', b'<?xml', b'<head', b'<script')):
-        return (
-            'is a web page that was saved in place of the file: open the link in a browser, use '
-            'the download button of the page, and check that the size is some 100 MB'
-        )
-    return next((advice for magic, advice in OTHER_FILES.items() if start.startswith(magic)), None)

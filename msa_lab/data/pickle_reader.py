@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from msa_lab.data.other_files import LINE_ENDS
 from msa_lab.data.pickled_arrays import (
     FileSlice,
     PickledArray,
@@ -356,6 +357,13 @@ INSTRUCTIONS = {
 }
 
 
+def _line_ends_changed(file):
+    """Whether every LF in the first megabyte of a damaged file stands behind a CR."""
+    file.seek(0)
+    start = file.read(1 << 20)
+    return start.count(b'\n') == start.count(b'\r\n') > 0
+
+
 def read_pickle(file: BinaryIO) -> object:
     """What a pickle holds: plain Python values, and arrays as `PickledArray`.
 
@@ -370,8 +378,16 @@ def read_pickle(file: BinaryIO) -> object:
     except Exception as error:  # a broken pickle may fail in any way
         file.seek(0)
         start = file.read(12)
-        if machine.executed < 3 and start[:1] != b'\x80' and not isinstance(error, RefusedError):
-            raise PickleError(f'it is no pickle: it begins with {start!r}') from None
+        if isinstance(error, RefusedError):
+            raise
+        is_pickle = start[:1] == b'\x80'  # of protocol 2 or later
+        if is_pickle and _line_ends_changed(file):
+            raise PickleError(LINE_ENDS) from None
+        if machine.executed < 3 and not is_pickle:
+            raise PickleError(
+                f'it is no pickle: it begins with {start!r}; the lab reads a pickle of arrays, '
+                f'mosi_raw.pkl'
+            ) from None
         if isinstance(error, PickleError):
             raise
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())[:120]

@@ -33,13 +33,32 @@ class PickleError(Exception):
     """
 
 
+# What a pickle that needs such a module holds, and how its owner gets arrays of it.
+OTHER_OBJECTS = {
+    'torch': 'it holds torch tensors; turn each into an array with x.numpy()',
+    'pandas': 'it holds pandas tables; turn each into an array with x.to_numpy()',
+    'scipy': 'it holds sparse arrays; turn each into an array with x.toarray()',
+    'joblib': 'it was written by joblib; open it with joblib.load',
+    'tensorflow': 'it holds tensors of TensorFlow; turn each into an array with x.numpy()',
+}
+
+
 class RefusedError(PickleError):
     """The pickle asked for `what`, which a file of arrays does not need."""
 
     def __init__(self, what: str):
+        advice = next(
+            (
+                f'{advice} where you trust the file, and write a plain dict of arrays with '
+                f'pickle.dump'
+                for module, advice in OTHER_OBJECTS.items()
+                if what.startswith(f'{module}.')
+            ),
+            'Do not open this file with pickle.load',
+        )
         super().__init__(
             f'refused: {what}, which a file of arrays does not need; nothing was executed. '
-            f'Do not open this file with pickle.load'
+            f'{advice[0].upper()}{advice[1:]}'
         )
 
 
@@ -161,6 +180,40 @@ class PickledArray:
                 cells[bad] = 0.0
                 repaired += int(bad.sum())
         return np.ascontiguousarray(result.reshape(self.shape, order=self.order)), repaired
+
+
+class StackedArrays(PickledArray):
+    """Arrays of one shape that a pickle holds one by one, as one array with one more axis."""
+
+    def __init__(self, arrays: list[PickledArray]):
+        self.shape = (len(arrays), *arrays[0].shape)
+        self.dtype = np.result_type(*(array.dtype for array in arrays))
+        self.order, self.content = 'C', arrays
+
+    def read(self) -> np.ndarray:
+        """The array; PickledError when one of its parts is damaged."""
+        return np.stack([array.read() for array in self.content]).astype(self.dtype, copy=False)
+
+
+def as_array(value: object) -> object:
+    """One array of a list (or array of objects) of numbers or of arrays of one shape.
+
+    A list with one number in each of its lists counts as a list of numbers. Any other value comes
+    back unchanged.
+    """
+    cells = value
+    if isinstance(value, PickledArray) and value.dtype.kind == 'O' and len(value.shape) == 1:
+        cells = value.content
+    if not isinstance(cells, (list, tuple)) or not cells:
+        return value
+    if all(isinstance(x, PickledArray) and x.dtype.kind in 'fiu' for x in cells):
+        return StackedArrays(list(cells)) if len({x.shape for x in cells}) == 1 else value
+    numbers = [x[0] if isinstance(x, (list, tuple)) and len(x) == 1 else x for x in cells]
+    if not all(type(x) is float or (type(x) is int and abs(x) < 1 << 62) for x in numbers):
+        return value
+    array = PickledArray(file=None)
+    array.fill((len(numbers),), np.dtype('f8'), 'C', np.array(numbers, 'f8').tobytes())
+    return array
 
 
 class PickledDtype:

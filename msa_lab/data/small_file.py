@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msa_lab.data.format import MODALITIES, SPLITS
 from msa_lab.data.mosi_file import PADDING_SIDE, file_status, open_pickle, read_file
+from msa_lab.data.pickled_arrays import PickledArray
 from msa_lab.data.structure import find_field
 from msa_lab.files.atomic import atomic_write
 
@@ -35,8 +36,12 @@ def first_utterances(path: str | Path, count: int, folder: str | Path = 'data') 
     with open_pickle(path) as stored:
         for split in SPLITS:
             fields = find_field(stored, split)
-            for name in MODALITIES:
-                content[split][name] = find_field(fields, name).read()[:count].copy()
+            arrays = {name: find_field(fields, name) for name in (*MODALITIES, 'text_bert')}
+            content[split] |= {
+                name: array.read()[:count].copy()
+                for name, array in arrays.items()
+                if isinstance(array, PickledArray) and array.dtype.kind != 'O'
+            }
     small = Path(folder) / f'{path.stem}-first-{count}.pkl'
     small.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(small) as file:

@@ -10,10 +10,13 @@ from typing import TypeVar
 import numpy as np
 
 from msa_lab.data.errors import list_names
-from msa_lab.data.format import MODALITIES, STEPS
+from msa_lab.data.format import LABEL_RANGE, MODALITIES, STEPS
 from msa_lab.data.words import split_words
 
 STANDINS = ('reviews', 'synthetic')  # the ids of their utterances begin so
+# At least this share of the utterances of an aligned file begin at one step in text and audio: all
+# but those whose first word has no vector (6% of `reviews`). Of fewer utterances it is not said.
+ALIGNED, ENOUGH = 0.85, 30
 Features = TypeVar('Features')  # np.ndarray or torch.Tensor; torch is not imported here
 
 
@@ -77,9 +80,13 @@ class Split:
 def list_videos(ids: Iterable[str]) -> list[str]:
     """The video that each utterance is from: its id without the segment, 'VIDEO[3]', 'VIDEO$_$3'.
 
-    The utterances of a video have one speaker.
+    Where every id is 'VIDEO_3', as in MulT's file, that is the segment. The utterances of a video
+    have one speaker.
     """
-    return [re.split(r'\[|\$_\$', name)[0] for name in ids]
+    names = [re.split(r'\[|\$_\$', name)[0] for name in ids]
+    if all(re.fullmatch(r'.+_\d+', name) for name in names):
+        return [name.rpartition('_')[0] for name in names]
+    return names
 
 
 def padding_mask(vision: Features, text: Features, audio: Features) -> Features:
@@ -122,10 +129,75 @@ def move_padding_to_front(data: Split) -> None:
             array[rows] = np.roll(array[rows], shift, axis=1)
 
 
+def clear_padded_text(data: Split, mask: np.ndarray | None) -> int:
+    """Set to zero, in place, what a text encoder left on padded steps; in how many utterances.
+
+    BERT gives padded steps vectors as large as a word's, so every utterance looks 50 steps long.
+    `mask`, bool (N, T), is True where a step is a token. Without one, the utterance is as long as
+    vision and audio, but only where the text of the whole split is filled.
+    """
+    filled = data.text.any(-1)
+    if mask is None:
+        mask = data.vision.any(-1) | data.audio.any(-1)
+        mask &= filled.all()
+    rows = filled.all(1) & mask.any(1) & ~mask.all(1)
+    for modality in MODALITIES:
+        features = getattr(data, modality)
+        features[rows] *= mask[rows, :, None]
+    return int(rows.sum())
+
+
+def measure_alignment(splits: Iterable[Split]) -> dict[str, float]:
+    """How well the steps of the modalities belong together, over the utterances of all splits.
+
+    'vision' and 'audio' are the shares of utterances (0 to 1) in which the first filled step of
+    that modality is the first of the text too; utterances that a modality leaves empty do not
+    count. 'full' is the number of utterances whose first step is filled in every modality: those
+    may have been cut, each modality at another end, and nothing in the file would show it.
+    """
+    starts = {name: [] for name in MODALITIES}
+    for data in splits:
+        filled = {name: getattr(data, name).any(-1) for name in MODALITIES}
+        judged = np.logical_and.reduce([x.any(1) for x in filled.values()])
+        for name, x in filled.items():
+            starts[name].append(x[judged].argmax(1))
+    starts = {name: np.concatenate(parts) for name, parts in starts.items()}
+    full = sum(starts.values()) == 0
+    if not full.size:
+        return {'vision': 1.0, 'audio': 1.0, 'full': 0}
+    return {
+        'vision': float((starts['vision'] == starts['text']).mean()),
+        'audio': float((starts['audio'] == starts['text']).mean()),
+        'full': int(full.sum()),
+    }
+
+
 def find_warnings(splits: dict[str, Split]) -> list[str]:
     """A line for each reason why results on these splits may be misleading; `{name: Split}`."""
     lines = []
+    values = np.unique(np.concatenate([data.labels for data in splits.values()]))
+    if len(values) <= 3 < sum(map(len, splits.values())):
+        found = ', '.join(f'{value:g}' for value in values)
+        lines.append(
+            f'the labels take no value but {found}: classes, not scores from {LABEL_RANGE[0]:g} to '
+            f'{LABEL_RANGE[1]:g}; MAE and Corr mean little, and an accuracy may be perfect'
+        )
+    aligned = measure_alignment(splits.values())
+    if aligned['audio'] < ALIGNED and sum(map(len, splits.values())) >= ENOUGH:
+        lines.append(
+            f'the audio begins at another step than the text in {1 - aligned["audio"]:.0%} of the '
+            f'utterances (pauses were left out of the text alone?): there, step t of the text and '
+            f'of the audio belong to different words'
+        )
     for name, data in splits.items():
+        if len(values) > 1 and len(data) > 1 and len(np.unique(data.labels)) == 1:
+            lines.append(f'split {name!r}: all labels are {data.labels[0]:g}: no Corr can be had')
+        lines += [
+            f'split {name!r}: {modality} is zero in every utterance (or was not finite): '
+            f'no model can learn from it'
+            for modality in MODALITIES
+            if not getattr(data, modality).any()
+        ]
         if len(data) == 1:
             lines.append(f'split {name!r} has one utterance: no correlation, no mean can be judged')
         features = [getattr(data, modality) for modality in MODALITIES]
