@@ -1,6 +1,8 @@
 """What was handed in: which file of a student's folder is the lab's notebook, and what else is."""
 
+import io
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +49,17 @@ def find_submission(folder: Path) -> Submission:
     """The submission in a student's folder.
 
     Browsers and learning platforms rename files and wrap them in folders. So without an
-    EXP_MSA.ipynb, the one notebook that has the lab's cells is taken, at most one folder deeper.
+    EXP_MSA.ipynb, the one notebook that has the lab's cells is taken, at most one folder deeper;
+    where there is no notebook at all, the one zip file with such a notebook in it.
     """
     top = visible_paths(folder)
     deeper = [path for below in top if below.is_dir() for path in visible_paths(below)]
     notebooks = [path for path in (*top, *deeper) if path.suffix == '.ipynb' and path.is_file()]
+    zips = [path for path in (*top, *deeper) if path.suffix.lower() == '.zip' and path.is_file()]
     if folder / NOTEBOOK in notebooks:
         chosen = folder / NOTEBOOK
     else:
-        likely = [path for path in notebooks if is_lab_notebook(path)]
+        likely = [path for path in notebooks or zips if is_lab_notebook(path)]
         chosen = likely[0] if len(likely) == 1 else None
     beside = set(top)
     if chosen:
@@ -74,12 +78,37 @@ def _names(paths, folder):
 
 
 def is_lab_notebook(path: Path) -> bool:
-    """Whether a file has most of the lab's graded cells. It need not be a notebook at all."""
+    """Whether a file, or the one notebook in a zip file, has most of the lab's graded cells."""
     if path.stat().st_size > MAX_BYTES:
         return False
-    names = re.findall(rb'"grade_id": *"([\w-]+)"', path.read_bytes())
+    content = path.read_bytes()
+    if path.suffix.lower() == '.zip':
+        return len(notebooks_in_zip(content)) == 1
+    return is_lab_content(content)
+
+
+def is_lab_content(content: bytes) -> bool:
+    """Whether the bytes of a file have most of the lab's graded cells, by name or by cell id."""
+    names = re.findall(rb'"(?:grade_id|id)": *"([\w-]+)"', content)
     graded = {key.encode() for key in tasks()}
     return len(graded.intersection(names)) > len(graded) / 2
+
+
+def notebooks_in_zip(content: bytes) -> list[bytes]:
+    """The contents of the lab's notebooks in the bytes of a zip file; [] where it is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            notebooks = [
+                entry
+                for entry in archive.infolist()
+                if entry.filename.endswith('.ipynb') and not entry.filename.startswith('__MACOSX')
+            ]
+            if sum(entry.file_size for entry in notebooks) > MAX_BYTES:
+                return []
+            inside = [archive.read(entry) for entry in notebooks]
+    except Exception:  # damaged, encrypted, of an unknown method
+        return []
+    return [content for content in inside if is_lab_content(content)]
 
 
 def visible_paths(folder: Path) -> list[Path]:

@@ -23,11 +23,11 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import CheckCellMetadata, Execute, LimitOutput, SaveAutoGrades
 from nbgrader.utils import is_grade
 
+from grading.reading import grade_id, read_submission, restore_names
 from grading.release import ASSIGNMENT, course_config, nbgrader_api
 from grading.render import notebook_html, render_page
 from grading.rows import Job, Row
 from grading.sandbox import KERNEL, Limits, Watchdog, write_kernel
-from grading.submissions import MAX_BYTES
 from grading.tasks import NOTEBOOK, tasks
 
 STUDENT = 'student'  # inside a course of its own, so the real name need not be a valid one
@@ -107,38 +107,15 @@ class GradingExecute(Execute):
             cell.outputs.append(output)
 
 
-def grade_id(cell: NotebookNode) -> str:
-    """The name that nbgrader knows a cell by, or ''."""
-    return cell.metadata.get('nbgrader', {}).get('grade_id', '')
-
-
-def read_submission(path: str | Path) -> NotebookNode:
-    """The notebook as a student handed it in; ValueError says in Chinese why it is none."""
-    path = Path(path)
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f'{path.name} 超过 {MAX_BYTES // 10**6} MB')
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-    except Exception as error:
-        first = str(error).splitlines()[0][:120] if str(error) else ''
-        raise ValueError(f'不是笔记本文件（{type(error).__name__}: {first}）') from error
-    seen = set()
-    for cell in notebook.cells:  # both halves of a cell that was split have its name, and nbgrader
-        if grade_id(cell) and grade_id(cell) in seen:  # would take the second half for the whole
-            del cell.metadata['nbgrader']
-        seen.add(grade_id(cell))
-    return notebook
-
-
 def grade(job: Job) -> Row:
     """Grade one submission; ValueError says in Chinese why it cannot be read."""
-    notebook = read_submission(job.notebook)
+    notebook, mended = read_submission(job.notebook)
     write_page(notebook, job.submitted_page)
     work = Path(job.work)
     course = work / 'c'  # short names: the paths of Unix sockets may have about 100 characters
     shutil.copytree(job.course, course)
     released = nbformat.read(course / 'release' / ASSIGNMENT / NOTEBOOK, as_version=4)
+    mended += restore_names(notebook, released)
     restore_graded_cells(notebook, released)
     submitted = course / 'submitted' / STUDENT / ASSIGNMENT
     submitted.mkdir(parents=True)
@@ -155,7 +132,10 @@ def grade(job: Job) -> Row:
     if not executed.metadata['msa']['started']:
         return Row(executed.metadata['msa']['ended'], failed=True)
     write_page(executed, job.graded_page)
-    return read_grades(course, executed, released)
+    row = read_grades(course, executed, released)
+    if not mended:
+        return row
+    return replace(row, ended=f'{row.ended}（已修复：{"、".join(dict.fromkeys(mended))}）')
 
 
 def restore_graded_cells(notebook: NotebookNode, released: NotebookNode) -> None:
@@ -165,7 +145,11 @@ def restore_graded_cells(notebook: NotebookNode, released: NotebookNode) -> None
     back too, but not where the cell of the solution is gone as well. And so an answer that was
     written into a new cell in place of its own stands below it, see `answers_below`.
     """
-    names, position = [grade_id(cell) or cell.get('id') for cell in notebook.cells], 0
+    graded, position = {grade_id(cell) for cell in released.cells}, 0
+    names = [  # the id of a graded cell alone does not make one: it may have another type by now
+        grade_id(cell) or (cell.get('id') if cell.get('id') not in graded else None)
+        for cell in notebook.cells
+    ]
     for cell in released.cells:
         name = grade_id(cell) or cell.id
         if name in names:

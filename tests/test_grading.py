@@ -27,12 +27,13 @@ from grading import jobs, sandbox
 from grading.feedback import student_page
 from grading.jobs import Grader, version
 from grading.marks import Marks
+from grading.reading import read_submission
 from grading.release import make_course, release
 from grading.render import message_html
 from grading.sandbox import Limits
 from grading.submissions import find_submission
 from grading.tasks import NOTEBOOK, ROOT, tasks
-from grading.worker import answers_below, read_submission, restore_graded_cells
+from grading.worker import answers_below, restore_graded_cells
 from msa_lab.data.synthetic import write_standin
 from tests.regions import edit
 from tests.solutions import CORRECT, LENGTH, WRONG
@@ -153,7 +154,7 @@ def test_both_halves_of_an_answer_that_was_split_are_read(fill_in, tmp_path):
     half.id, half.source = 'half', '后一半'
     notebook.cells.insert(at + 1, half)
     nbformat.write(notebook, tmp_path / NOTEBOOK)
-    notebook = read_submission(tmp_path / NOTEBOOK)
+    notebook, _ = read_submission(tmp_path / NOTEBOOK)
     assert answers_below(notebook, fill_in) == {'q1-reading': ['后一半']}
 
 
@@ -234,7 +235,7 @@ def test_what_is_no_notebook_is_said(tmp_path, content):
 
 def test_a_huge_submission_is_said(tmp_path, monkeypatch):
     (tmp_path / 'huge').write_bytes(b'x' * 100)
-    monkeypatch.setattr('grading.worker.MAX_BYTES', 99)
+    monkeypatch.setattr('grading.reading.MAX_BYTES', 99)
     with pytest.raises(ValueError, match='超过'):
         read_submission(tmp_path / 'huge')
 
