@@ -4,11 +4,12 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 RUN := $(PY) -m
 INSTALLED := $(VENV)/.installed
+OLDEST ?= python3.10
 SENTENCES := data/vaderSentiment-3.3.2.tar.gz
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lab venv student grade mirror keep lint figures screenshots bench \
-	calibrate test-grading fuzz
+	calibrate test-grading test-oldest fuzz
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -69,6 +70,12 @@ calibrate: venv  ## measure the stand-ins against their targets (docs/stand-ins.
 
 test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 cores)
 	$(RUN) pytest -m grading -s tests/test_grading.py
+
+test-oldest:  ## the suite and a smoke run with the lowest versions, on Python 3.10 (gigabytes)
+	$(OLDEST) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints-oldest.txt
+	.venv-oldest/bin/python -m pytest
+	MSA_PROFILE=smoke .venv-oldest/bin/python -m nbconvert --to notebook --execute EXP_MSA.ipynb --output-dir build/oldest
 
 fuzz: venv  ## thousands of damaged and hostile files for the reader of pickles (minutes)
 	$(RUN) tests.fuzz --count 20000

@@ -117,7 +117,7 @@ def test_every_module_that_the_makefile_runs_is_there():
 def test_help_lists_every_target():
     described = set(re.findall(r'^([a-z-]+):.*##', text('Makefile'), re.MULTILINE))
     assert described == targets()
-    for target in targets() - {'help', 'venv'}:
+    for target in targets() - {'help', 'venv', 'test-oldest'}:  # it has an environment of its own
         assert re.search(rf'^{target}: venv\b', text('Makefile'), re.MULTILINE), target
 
 

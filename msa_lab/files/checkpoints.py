@@ -1,6 +1,7 @@
 """Checkpoints: the weights of a model in a file, written whole and read as tensors only."""
 
 import io
+import warnings
 from pathlib import Path
 
 import torch
@@ -31,7 +32,9 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     if not Path(path).is_file():
         raise FileNotFoundError(f'no checkpoint {path}: train the model first')
     try:
-        weights = torch.load(path, map_location='cpu', weights_only=True)
+        with warnings.catch_warnings():  # torch 2.1 warns of its own code here
+            warnings.filterwarnings('ignore', message='TypedStorage is deprecated')
+            weights = torch.load(path, map_location='cpu', weights_only=True)
     except Exception:  # what torch raises on a damaged file is not one type
         raise ValueError(f'{path} is damaged or no checkpoint: train the model again') from None
     model.load_state_dict(weights)

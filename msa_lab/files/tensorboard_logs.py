@@ -7,6 +7,16 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
+def new_log_dir(log_dir: str | Path) -> str | Path:
+    """The run directory itself, if no training has written into it.
+
+    Raises FileExistsError otherwise: TensorBoard would draw two trainings as one zigzag line.
+    """
+    if any(Path(log_dir).rglob('events.out.tfevents.*')):
+        raise FileExistsError(f'{log_dir} 里已经有一次训练的日志，请换一个 log_dir')
+    return log_dir
+
+
 def read_scalars(log_dir: str | Path) -> dict[tuple[str, str], tuple[list[int], list[float]]]:
     """The scalars of a run directory: {(sub-directory, tag): (steps, values)}.
 

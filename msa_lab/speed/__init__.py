@@ -5,7 +5,7 @@ Nothing here may change what a training computes, but for the rounding of sums.
 """
 
 from msa_lab.speed.cuda_graphs import run_as_cuda_graphs
-from msa_lab.speed.device import default_device
+from msa_lab.speed.device import default_device, describe_device
 from msa_lab.speed.device_loader import DeviceLoader
 from msa_lab.speed.faster_training import faster
 from msa_lab.speed.padding_once import read_padding_once
@@ -13,6 +13,7 @@ from msa_lab.speed.padding_once import read_padding_once
 __all__ = [
     'DeviceLoader',
     'default_device',
+    'describe_device',
     'faster',
     'read_padding_once',
     'run_as_cuda_graphs',
