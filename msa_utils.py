@@ -31,6 +31,7 @@ from msa_lab.data import (
 from msa_lab.data.command_line import command_line
 from msa_lab.data.reviews import encode
 from msa_lab.files.checkpoints import load_checkpoint, save_checkpoint
+from msa_lab.files.tensorboard_logs import new_log_dir
 from msa_lab.models import (
     masked_mean,
     read_sequence,
@@ -349,7 +350,7 @@ def fit(
     valid_loader = make_loader(data_path, 'valid', batch_size)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     scheduler = CosineAnnealingLR(optimizer, T_max=epochs * len(train_loader))
-    log = RunWriter(log_dir) if log_dir else nullcontext()
+    log = RunWriter(new_log_dir(log_dir)) if log_dir else nullcontext()
     with log as writer, faster(model, train_loader, valid_loader) as (train_loader, valid_loader):
         return train_model(
             model, train_loader, valid_loader, criterion, optimizer, scheduler, device, epochs,
@@ -581,8 +582,9 @@ class WordDropout(nn.Module):
 class UtteranceSummary(nn.Module):
     """Vision or audio in one vector: (B, T, D), missing (B, T) -> (B, 32).
 
-    Every feature is standardised over the frames that are there (BatchNorm) and clipped at 3
-    standard deviations; Linear and ReLU; the mean over the frames that are there, 0 without any.
+    Every feature is standardised over the frames that are there (BatchNorm, with its learned scale
+    and shift) and clipped to [-3, 3]; Linear and ReLU; the mean over the frames that are there, 0
+    without any.
     While training, an utterance loses the modality with probability `p_modality`.
     """
 

@@ -193,9 +193,11 @@ def test_every_number_of_an_analysis_stands_in_an_output(committed):
 
 
 def test_every_analysis_opens_with_the_run_that_it_speaks_of(committed):
+    """And is prose from there on: no printed pandas object has slipped in with the numbers."""
     for name, answer in analyses(committed).items():
         opening = answer.strip().splitlines()[0]
         assert all(word in opening for word in ('`reviews`', '`standard`', '种子')), name
+        assert not re.search(r'dtype|Unnamed|\bnan\b|NaN', answer), name
 
 
 def test_cells_do_one_thing(committed):
@@ -209,6 +211,15 @@ def test_the_configuration_cell_is_tagged_for_papermill(committed):
     assert len(tagged) == 1
     names = re.findall(r'^(\w+) =', tagged[0].source, re.MULTILINE)
     assert names == ['DATA', 'PROFILE', 'SEEDS']
+
+
+@pytest.mark.parametrize('seeds', ['[1, 2]', '42', 42, ['42'], [1.5]])
+def test_seeds_that_are_no_list_of_integers_are_refused_where_they_stand(committed, seeds):
+    """As papermill may set them: `-r SEEDS "[1, 2]"` gives text."""
+    (source,) = (cell.source for cell in committed.cells if cell.get('id') == 'derived')
+    names = {'PROFILES': {'lite': (1, 1, [42], None)}, 'PROFILE': 'lite', 'SEEDS': seeds}
+    with pytest.raises(ValueError, match='SEEDS 应是整数的列表'):
+        exec(source, names)
 
 
 def test_nothing_needs_a_browser(committed):

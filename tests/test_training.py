@@ -359,6 +359,13 @@ def test_tensorboard_has_both_losses_under_one_tag(small_file, workdir):
         assert logged == pytest.approx([record[name] for record in history], nan_ok=True)
 
 
+def test_two_trainings_do_not_share_a_log_directory(small_file, workdir):
+    main(small_file, epochs=1, log_dir='runs/a', quiet=True)
+    with pytest.raises(FileExistsError, match='runs/a 里已经有一次训练的日志，请换一个 log_dir'):
+        main(small_file, epochs=1, log_dir='runs/a', quiet=True)
+    assert read_scalars('runs/a')['train', 'loss'][0] == [1]
+
+
 def test_tensorboard_has_the_model_graph(small_file, workdir, capfd):
     batch = next(iter(make_loader(small_file, 'valid')))
     with RunWriter('runs/a') as writer:
