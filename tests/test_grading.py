@@ -445,6 +445,23 @@ def test_ctrl_c_ends_everything_at_once_and_keeps_what_is_finished(complete, tmp
 
 
 @pytest.mark.grading
+@pytest.mark.parametrize('keep_ids', [True, False])
+def test_a_notebook_that_lost_its_names_is_graded_like_the_original(hand_in, complete, keep_ids):
+    """Twice, because a failed grading would be tried again at the second run."""
+    wrong = next(v for v in WRONG if v.task == '4')
+    notebook = definitions(with_solution(complete, *wrong.edits))
+    for cell in notebook.cells:
+        cell.metadata.pop('nbgrader', None)
+        if not keep_ids:
+            cell.id = nbformat.v4.new_code_cell().id
+    for _ in range(2):
+        row = hand_in(notebook)
+        assert not row.failed
+        assert lost(row) == {'check-4'}
+        assert '个单元格丢失的名字' in row.ended
+
+
+@pytest.mark.grading
 def test_removed_checks_come_back(hand_in, complete):
     notebook = definitions(complete)
     notebook.cells = [c for c in notebook.cells if c.id not in ('check-1', 'check-6')]
