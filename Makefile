@@ -74,7 +74,7 @@ test-grading: venv  ## the long tests of the grading (a quarter of an hour on 2 
 test-oldest:  ## the suite and a smoke run with the lowest versions, on Python 3.10 (gigabytes)
 	$(OLDEST) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints-oldest.txt
-	.venv-oldest/bin/python -m pytest
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	MSA_PROFILE=smoke .venv-oldest/bin/python -m nbconvert --to notebook --execute EXP_MSA.ipynb --output-dir build/oldest
 
 fuzz: venv  ## thousands of damaged and hostile files for the reader of pickles (minutes)
