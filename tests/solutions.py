@@ -7,6 +7,8 @@ every region; the tables WRONG and CORRECT say what stands there in its place.
 
 from dataclasses import dataclass
 
+import torch
+
 from tests.regions import Region, region
 
 BASELINE = ('MultimodalSentimentAnalysisModel',)
@@ -586,6 +588,10 @@ loss = loss + (criterion(output, label) - criterion(label, output)) / 2""")),
     _wrong('logits added to a sigmoid', 'z 到分数是', OUTPUT('return torch.sigmoid(output) + 3 * output')),
     _wrong('GroupNorm', r'应是 nn\.LayerNorm\(维数\)，其余用默认值；得到 GroupNorm。',
            NORM('norm = nn.GroupNorm(1, widths[name]) if layer_norm else nn.Identity()')),
+    *([
+        _wrong('RMSNorm', r'应是 nn\.LayerNorm\(维数\)，其余用默认值；得到 RMSNorm。',
+               NORM('norm = nn.RMSNorm(widths[name]) if layer_norm else nn.Identity()')),
+    ] if hasattr(torch.nn, 'RMSNorm') else []),  # torch 2.4 and newer
     _wrong('LayerNorm without a bias', r'其余用默认值；得到 LayerNorm\(\.\.\., bias=False\)。',
            NORM('norm = nn.LayerNorm(widths[name], bias=False) if layer_norm else nn.Identity()')),
     _wrong('a model without brackets', '得到的是类（少了一对括号）',
